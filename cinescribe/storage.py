@@ -1,0 +1,135 @@
+"""Bytes at a local path or an `s3://` address: the little that the tables need, the same for both."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cinescribe.errors import UsageError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@lru_cache(maxsize=1)
+def s3_client() -> "S3Client":
+    """The S3 client of this process, made from the usual environment (AWS_PROFILE, AWS_ENDPOINT_URL, ...)."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.Session().client(
+        "s3",
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": 10},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=32,
+        ),
+    )
+
+
+def is_s3(uri: str) -> bool:
+    """Whether the address is an object on S3 rather than a local path."""
+    return uri.startswith("s3://")
+
+
+def join(root: str, *parts: str) -> str:
+    """The address of `parts` under `root`."""
+    return "/".join((root.rstrip("/") or "/", *parts)) if parts else root
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write all of `data` or nothing: a reader never sees half of it, also when the writer is killed."""
+    if is_s3(uri):
+        bucket, key = _location(uri)
+        with _explained(uri):
+            s3_client().put_object(Bucket=bucket, Key=key, Body=data)
+        return
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A leading dot: readers of Parquet folders skip what a killed writer leaves behind.
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole content. Raises FileNotFoundError when there is nothing at that address."""
+    if not is_s3(uri):
+        return Path(uri).read_bytes()
+    bucket, key = _location(uri)
+    with _explained(uri):
+        return s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def exists(uri: str) -> bool:
+    """Whether there is a file or object at that address."""
+    if not is_s3(uri):
+        return Path(uri).is_file()
+    bucket, key = _location(uri)
+    try:
+        with _explained(uri):
+            s3_client().head_object(Bucket=bucket, Key=key)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def delete(uri: str) -> None:
+    """Delete what is there, if anything."""
+    if is_s3(uri):
+        bucket, key = _location(uri)
+        with _explained(uri):
+            s3_client().delete_object(Bucket=bucket, Key=key)
+    else:
+        Path(uri).unlink(missing_ok=True)
+
+
+def list_names(folder: str) -> set[str]:
+    """Names of the files directly in a folder, hidden ones left out; empty when there is no such folder."""
+    if not is_s3(folder):
+        try:
+            return {entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")}
+        except FileNotFoundError:
+            return set()
+    bucket, prefix = _location(join(folder, ""))
+    with _explained(folder):
+        pages = (
+            s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        )
+        return {item["Key"][len(prefix) :] for page in pages for item in page.get("Contents", ())}
+
+
+def _location(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn boto's errors into FileNotFoundError or a UsageError that says what to do and holds no secret."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("NoSuchKey", "404", "NotFound"):
+            raise FileNotFoundError(uri) from error
+        raise UsageError(
+            f"{uri}: S3 answered {code}; check the bucket's name and your rights to it"
+        ) from error
+    except BotoCoreError as error:
+        raise UsageError(
+            f"{uri}: {error}; check AWS_ENDPOINT_URL, the network and your credentials"
+        ) from error

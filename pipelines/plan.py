@@ -1,0 +1,154 @@
+"""What a run has to do: the films it was given, less what the tables already hold.
+
+The plan is a table of its own (`plan/<pipeline>.parquet`): the id and the etag of every film the output
+folder was ever made from, and the settings it was made with. The next run compares: a film whose bytes
+changed is done again, and settings that would make different rows are refused, not mixed into one table.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import BytesIO
+
+import pyarrow.parquet as pq
+
+from cinescribe import storage, tables
+from cinescribe.errors import UsageError
+from cinescribe.media.library import FilmRef
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One unit of work: a film, and the stages it still needs, in order."""
+
+    film: FilmRef
+    todo: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one stage stands: ids of the films it has to do, that have their row, and that failed."""
+
+    planned: frozenset[str]
+    done: frozenset[str]
+    failed: frozenset[str]
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Planned, and neither done nor failed."""
+        return self.planned - self.done - self.failed
+
+
+def address(out: str, pipeline: str) -> str:
+    """Where the plan of a pipeline is."""
+    return storage.join(out, "plan", f"{pipeline}.parquet")
+
+
+def make_plan(
+    out: str,
+    pipeline: str,
+    films: Sequence[FilmRef],
+    stages: Sequence[str],
+    *,
+    settings: Mapping[str, object],
+    files_of: Callable[[str], Iterable[str]],
+    retry_failed: bool = False,
+) -> list[Unit]:
+    """Compare the films with what is there, take back what no longer holds, and write the plan.
+
+    Args:
+        out: the root of the tables.
+        pipeline: name of the plan.
+        films: what the user asked for.
+        stages: in order; each is the name of the table it writes. A film goes on to a stage when it has its
+            row in the one before.
+        settings: what the rows depend on besides the films.
+        files_of: addresses of the files that a film has besides its rows.
+        retry_failed: films in `errors` are tried again.
+
+    Returns:
+        The units with something to do, the largest films first so that none of them is left over at the end.
+
+    Raises:
+        UsageError: `out` was made with other settings, or a film's id belongs to another film there.
+    """
+    known, made_with = _read(address(out, pipeline))
+    _same_settings(out, made_with, settings)
+    for film in films:
+        old = known.get(film.film_id)
+        if old and old.etag != film.etag:
+            if old.uri != film.uri:
+                raise UsageError(
+                    f"{film.uri}: {out} already has another film named {film.film_id!r} ({old.uri}); "
+                    "give another --out"
+                )
+            # Before the new etag is written down: whoever stops us here, the next run sees the change again.
+            for stage in stages:
+                tables.delete_row(out, stage, film.film_id)
+                tables.delete_row(out, "errors", tables.error_key(stage, film.film_id))
+            for file in files_of(film.film_id):
+                storage.delete(file)
+    _clear_errors(out, films, stages, everything=retry_failed)
+    known.update({film.film_id: film for film in films})
+    rows = [asdict(known[film_id]) for film_id in sorted(known)]
+    metadata = {"settings": json.dumps(dict(settings), sort_keys=True)}
+    storage.write_bytes(address(out, pipeline), tables.encode("plan", rows, metadata))
+
+    standings = standing(out, films, stages)
+    largest_first = sorted(films, key=lambda film: (-film.bytes, film.film_id))
+    return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]
+
+
+def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[str, Standing]:
+    """Where each stage stands on these films, from one listing of each table."""
+    errors = tables.written_names(out, "errors")
+    planned = frozenset(film.film_id for film in films)
+    standings = {}
+    for stage in stages:
+        names = tables.written_names(out, stage)
+        done = frozenset(film_id for film_id in planned if tables.file_name(film_id) in names)
+        failed = frozenset(
+            film_id for film_id in planned if tables.file_name(tables.error_key(stage, film_id)) in errors
+        )
+        standings[stage] = Standing(planned, done, failed - done)
+        planned = done
+    return standings
+
+
+def _todo(film_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+    """The stages a film still needs, up to one that it failed."""
+    todo: list[str] = []
+    for stage, stands in standings.items():
+        if film_id in stands.failed:
+            break
+        if todo or film_id not in stands.done:
+            todo.append(stage)
+    return tuple(todo)
+
+
+def _clear_errors(out: str, films: Iterable[FilmRef], stages: Sequence[str], *, everything: bool) -> None:
+    """Delete errors of films that were done after all, and all of them when they are to be tried again."""
+    errors = tables.written_names(out, "errors")
+    if errors:
+        for stage, stands in standing(out, films, stages).items():
+            for film_id in stands.planned if everything else stands.done:
+                key = tables.error_key(stage, film_id)
+                if tables.file_name(key) in errors:
+                    tables.delete_row(out, "errors", key)
+
+
+def _read(uri: str) -> tuple[dict[str, FilmRef], dict[str, object] | None]:
+    try:
+        table = pq.read_table(BytesIO(storage.read_bytes(uri)))
+    except FileNotFoundError:
+        return {}, None
+    films = [FilmRef(**row) for row in table.to_pylist()]
+    return {film.film_id: film for film in films}, json.loads(table.schema.metadata[b"settings"])
+
+
+def _same_settings(out: str, old: Mapping[str, object] | None, new: Mapping[str, object]) -> None:
+    new = json.loads(json.dumps(dict(new)))
+    if old is not None and old != new:
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        differences = ", ".join(f"{name} {old.get(name)!r}, now {new.get(name)!r}" for name in names)
+        raise UsageError(f"{out} was made with {differences}: use the same settings or give another --out")

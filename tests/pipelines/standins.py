@@ -1,0 +1,84 @@
+"""Speech cleaners that need no weights: they decode the film's real sound and measure it.
+
+Run the pipeline with one of them: `python -m tests.pipelines.standins NAME ARGUMENTS-OF-TRANSCRIBE...`.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cinescribe.errors import WeightsError
+from cinescribe.media.audio import read_audio
+from cinescribe.speech.clean import CleanSpeech, SpeakerEvidence, SpeechSettings
+from cinescribe.utterance import Utterance, Word
+from pipelines.transcribe import main
+
+
+class Loudness:
+    """One utterance over the whole film that tells its loudness; a narrator above -12 dB."""
+
+    def __init__(self, settings: SpeechSettings, *, threads: int = 0, device: str = "") -> None:
+        assert threads >= 1
+        assert device in ("cpu", "cuda")
+        self.settings = settings
+
+    def __call__(self, path: Path) -> CleanSpeech:
+        samples = read_audio(path)
+        level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-9)
+        role = "narrator" if level > -12 else "dialogue"
+        end = len(samples) / 16000
+        text = f"Anna hears {level:.1f} dB."
+        words = tuple(Word(0.0, end, word, 0.5) for word in text.split())
+        return CleanSpeech(
+            utterances=(Utterance(0.0, end, text, "SPEAKER_00", role, words, 0.5),),
+            language=self.settings.language or "en",
+            language_probability=1.0,
+            narrator_confidence=0.5,
+            evidence=(SpeakerEvidence("SPEAKER_00", 4, end, 0.0, role == "narrator", "loudness"),),
+            suppressed={"silence": 1},
+            damaged_seconds=0.0,
+            weights={"asr": "none"},
+            seconds={"all": time.monotonic()},
+        )
+
+
+class Troubled(Loudness):
+    """Does to its process what the film's name says; each try leaves a mark beside the film."""
+
+    def __call__(self, path: Path) -> CleanSpeech:
+        with open(f"{path}.tries", "a") as file:
+            file.write("x")
+        if path.stem == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if path.stem == "hang":
+            time.sleep(3600)
+        if path.stem == "bug":
+            raise ZeroDivisionError("a fault of\nthe program")
+        if path.stem == "killed" and os.path.getsize(f"{path}.tries") == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(path)
+
+
+class Slow(Loudness):
+    """Takes long enough to be interrupted."""
+
+    def __call__(self, path: Path) -> CleanSpeech:
+        time.sleep(0.5)
+        return super().__call__(path)
+
+
+class Weightless(Loudness):
+    """Has no weights."""
+
+    def __init__(self, settings: SpeechSettings, *, threads: int = 0, device: str = "") -> None:
+        raise WeightsError("tiny.en: not there; get it with `cinescribe weights tiny.en`")
+
+
+if __name__ == "__main__":
+    from tests.pipelines import standins  # by its own name, so that the workers find the class too
+
+    raise SystemExit(main(sys.argv[2:], getattr(standins, sys.argv[1])))

@@ -1,0 +1,164 @@
+"""What is promised when things die: the driver, a worker, a film's process, at any moment."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cinescribe import tables
+from tests.media.films import tone, write_film
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+TABLES = ("films", "speech", "errors")
+
+
+def start(cleaner: str, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
+    """The pipeline as a process of its own."""
+    command = [sys.executable, "-m", "tests.pipelines.standins", cleaner, *map(str, arguments)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=clean | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def content(out: Path) -> dict[str, list[dict[str, Any]]]:
+    return {table: tables.read_table(str(out), table).to_pylist() for table in TABLES}
+
+
+def rows_on_disk(out: Path) -> int:
+    return sum(len(tables.written_names(str(out), table)) for table in TABLES)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Eight films, one of which can't be read."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for n in range(7):
+        write_film(folder / f"film {n}.mp4", frames=25, audio=tone(1.0, 48000, level=0.1 + 0.1 * n))
+    (folder / "zero.mp4").write_bytes(b"")
+    return folder
+
+
+def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(library: Path, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert start("Loudness", library, "--out", undisturbed).wait(120) == 0
+    moments = random.Random(7)
+    kills = 0
+    while True:
+        process = start("Slow", library, "--out", killed)
+        goal = rows_on_disk(killed) + moments.randrange(5)  # so many rows later, and a little
+        while process.poll() is None and rows_on_disk(killed) < goal:
+            time.sleep(0.01)
+        time.sleep(moments.random())
+        if process.poll() is None and kills < 4:
+            process.kill()
+            kills += 1
+        process.wait(120)
+        if process.returncode == 0:
+            break
+    assert kills >= 2
+    assert content(killed) == content(undisturbed)
+    assert len(tables.written_names(str(killed), "speech")) == 7
+    for path in (undisturbed / "files").iterdir():
+        assert (killed / "files" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_films_that_kill_or_stall_their_process_are_bounded(tmp_path: Path) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for name in ("a", "segfault", "hang", "bug", "killed", "z"):
+        write_film(films / f"{name}.mp4", frames=25, audio=tone(1.0, 48000))
+    process = start("Troubled", films, "--out", out, "--stall-seconds", 4)
+    told, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    tries = {path.name.split(".")[0]: path.stat().st_size for path in films.glob("*.tries")}
+    assert tries == {"a": 1, "segfault": 3, "hang": 1, "bug": 1, "killed": 2, "z": 1}
+    errors = {row["film_id"]: row for row in tables.read_table(str(out), "errors").to_pylist()}
+    assert {film_id: row["kind"] for film_id, row in errors.items()} == {
+        "segfault": "crashed",
+        "hang": "stalled",
+        "bug": "unexpected",
+    }
+    assert "3 times" in errors["segfault"]["message"]
+    assert "4 s" in errors["hang"]["message"]
+    assert "ZeroDivisionError: a fault of the program" in errors["bug"]["message"]
+    assert tables.read_table(str(out), "speech")["film_id"].to_pylist() == ["a", "killed", "z"]
+    assert "6 planned = 3 done + 3 failed" in told
+
+    # with a cleaner that has none of these troubles, those that failed are done on demand
+    process = start("Loudness", films, "--out", out, "--retry-failed", "--quiet")
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert len(tables.read_table(str(out), "speech")) == 6
+    assert len(tables.read_table(str(out), "errors")) == 0
+
+
+def test_an_interrupt_stops_and_the_same_command_goes_on(library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start("Slow", library, "--out", out)
+    while process.poll() is None and not tables.written_names(str(out), "speech"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "goes on" in told
+    process = start("Slow", library, "--out", out)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert len(tables.read_table(str(out), "speech")) == 7
+
+
+@pytest.fixture(params=["token", "disabled"])
+def head(request: pytest.FixtureRequest) -> Any:
+    """A real Ray cluster of this machine with its job server, on ports of its own; yields its environment."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    # Sockets have short names; the folder of a test is too long for them.
+    folder = Path(f"/tmp/cinescribe-test-{os.getpid()}")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_AUTH_MODE": request.param, "RAY_AUTH_TOKEN": "of-this-test-" + "0" * 32}
+    started = subprocess.Popen(
+        [ray, "start", "--head", "--block", "--port=26379", "--dashboard-port=28265", "--num-cpus=2",
+         "--include-dashboard=true", f"--temp-dir={folder}", "--disable-usage-stats"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    yield environment | {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:28265"}
+    started.terminate()
+    started.wait(60)
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def test_a_job_with_nothing_but_its_working_directory(
+    head: dict[str, str], library: Path, tmp_path: Path
+) -> None:
+    ray = str(Path(sys.executable).with_name("ray"))
+    out = tmp_path / "out"
+    ship = tmp_path / "ship"
+    ship.mkdir()
+    for package in ("cinescribe", "pipelines", "tests"):
+        (ship / package).symlink_to(ROOT / package)
+    job = [ray, "job", "submit", "--working-dir", str(ship), "--", sys.executable, "-m"]
+    command = [*job, "tests.pipelines.standins", "Loudness", str(library), "--out", str(out)]
+    for _ in range(60):  # the job server comes up after the head
+        ended = subprocess.run(command, env=head, text=True, capture_output=True, timeout=300)
+        if "Failed to connect" not in ended.stderr + ended.stdout:
+            break
+        time.sleep(1)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "8 planned = 7 done + 1 failed" in ended.stdout
+    assert len(tables.read_table(str(out), "speech")) == 7
+    (record,) = (out / "runs").iterdir()
+    assert json.loads(record.read_text())["stages"]["speech"]["done"] == 7
