@@ -1,6 +1,7 @@
 """The command `cinescribe`: one subcommand per thing a person does. `cinescribe --help` lists them."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,14 +12,26 @@ if TYPE_CHECKING:
     from cinescribe import zoo
 
 
+# Commands that parse their own arguments: what they do, and the module whose `main(argv)` does it.
+COMMANDS = {
+    "transcribe": ("films to clean speech, with audio description set apart", "pipelines.transcribe"),
+    "curate": ("captions of how-to videos to clean sentences", "cinescribe.speech.curation"),
+    "sync": ("put an audio-description track on a film's clock", "cinescribe.speech.sync"),
+    "film": ("render a sample film with its exact truth", "cinescribe.cineworld.film"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; what it needs is imported only then.
 
     Returns:
         0 when it worked, 2 with one message on standard error when a user can mend it, 130 when interrupted.
     """
-    arguments = _parser().parse_args(argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
     try:
+        if argv and argv[0] in COMMANDS:
+            return int(importlib.import_module(COMMANDS[argv[0]][1]).main(argv[1:]))
+        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except CinescribeError as error:
         print(f"cinescribe: {error}", file=sys.stderr)
@@ -33,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="cinescribe", description="Films and how-to videos to clean audio description and dialogue text."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_models(commands)  # further commands are added here
+    for name, (summary, _) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    _add_models(commands)
     return parser
 
 

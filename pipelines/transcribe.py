@@ -80,8 +80,8 @@ class SpeechStage:
         self.fault = ""
         try:
             self.cleaner: Cleaner = cleaner(settings, threads=threads, device=device)
-        except CinescribeError as error:
-            self.fault = str(error)  # told with the first film: Ray buries what a constructor raises
+        except Exception as error:  # told with the first film: Ray buries what a constructor raises
+            self.fault = str(error) if isinstance(error, CinescribeError) else repr(error)
 
     def __call__(self, passenger: Passenger) -> Passenger:
         """Clean one film."""
@@ -89,12 +89,14 @@ class SpeechStage:
             return {**passenger, "message": passenger["message"] or self.fault}
         numbers = json.loads(passenger["numbers"])
         if "duration" not in numbers and not passenger["message"]:  # probed in an earlier run
-            row = tables.read_row(self.job.out, "films", passenger["film_id"])
+            try:
+                row = tables.read_row(self.job.out, "films", passenger["film_id"])
+            except CinescribeError as error:
+                return {**passenger, "message": str(error)}
             numbers["duration"] = row["duration"] if row else 0.0
             passenger = {**passenger, "numbers": json.dumps(numbers)}
-        return units.attempt(
-            self.job, "speech", passenger, self.work, limit=20 * numbers.get("duration", 0.0)
-        )
+        limit = 20 * numbers.get("duration", 0.0)
+        return units.attempt(self.job, "speech", passenger, self.work, limit=limit)
 
     def work(self, film: FilmRef, path: Path) -> tuple[tables.Row, dict[str, Any]]:
         """The row of `speech`; the files for people are written before it, for the row is what counts."""
@@ -271,6 +273,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--narrator", default=default.narrator, metavar="WHO", help="auto, none, all, or speaker labels"
     )
+    p.add_argument(
+        "--names", type=_names, default=(), metavar="A,B,...", help="names to expect, such as the characters'"
+    )
     p.add_argument("--speakers", type=_bounds, default=(0, 0), metavar="N|MIN-MAX", help="how many voices")
     p.add_argument("--unnamed", action="store_true", help='also write descriptions with names as "someone"')
     p.add_argument("--strict", action="store_true", help="stop at the first film that fails, exit code 1")
@@ -292,7 +297,10 @@ def main(argv: Sequence[str] | None = None, cleaner: type = SpeechCleaner) -> in
     """Run the command; returns its exit code (0 done, 1 failed, 2 usage, 130 interrupted)."""
     arguments = vars(parser().parse_args(argv))
     minimum, maximum = arguments.pop("speakers")
-    chosen = {name: arguments.pop(name) for name in ("profile", "asr", "diarization", "language", "narrator")}
+    chosen = {
+        name: arguments.pop(name)
+        for name in ("profile", "asr", "diarization", "language", "narrator", "names")
+    }
     speech = SpeechSettings(**chosen, min_speakers=minimum, max_speakers=maximum)
     inputs, out = tuple(arguments.pop("inputs")), arguments.pop("out")
     out = out if storage.is_s3(out) else os.path.abspath(out)  # a worker may stand in another folder
@@ -310,6 +318,10 @@ def _positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _bounds(text: str) -> tuple[int, int]:

@@ -96,8 +96,8 @@ def attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float
         return passenger
     try:
         return _attempt(job, stage, passenger, work, limit)
-    except (UsageError, WeightsError, OSError) as error:  # no film is at fault: all of them would fail alike
-        return {**passenger, "message": str(error)}
+    except Exception as error:  # no film is at fault, so the run stops; to Ray it would be a lost film
+        return {**passenger, "message": str(error) or repr(error)}
 
 
 def _attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float) -> Passenger:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from cinescribe import storage
 from cinescribe.errors import MediaError, UsageError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class FilmCache:
     def _acquire(self, uri: str) -> tuple[Path, int]:
         """The whole film's path and an open file that holds its shared lock."""
         bucket, key = split_s3(uri)
-        self._client = self._client or s3_client()
+        self._client = self._client or storage.s3_client()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             while True:
@@ -188,17 +189,6 @@ def split_s3(uri: str) -> tuple[str, str]:
     if not bucket:
         raise UsageError(f"{uri}: no bucket. Write s3://bucket/folder.")
     return bucket, key
-
-
-def s3_client() -> Any:
-    """An S3 client of the usual environment (AWS_ENDPOINT_URL, AWS_PROFILE, ...), patient with throttling."""
-    import boto3
-    from botocore.config import Config
-
-    # A session of its own: the default one may not be used by two threads at once.
-    return boto3.session.Session().client(
-        "s3", config=Config(retries={"mode": "standard", "total_max_attempts": 6})
-    )
 
 
 def s3_error(uri: str, error: Exception) -> MediaError:

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from cinescribe.errors import UsageError
-from cinescribe.media.cache import s3_client, s3_error, split_s3
+from cinescribe.media.cache import s3_error, split_s3
+from cinescribe.storage import s3_client
 
 # What counts as a film inside a folder; a file named by itself is always taken.
 MEDIA_EXTENSIONS = frozenset(

@@ -9,23 +9,31 @@ from cinescribe.speech.diarization import Turn
 from cinescribe.utterance import Utterance, Word
 
 REACH = 1.0  # seconds a word may lie outside every turn and still go to the nearest
+HEARD = 1.0  # evidence of the voice a word was read in
 SWITCH = 0.4  # cost of changing speaker between two words with no pause; a whole word's evidence is 1
 PAUSE = 0.3  # seconds of pause at which changing speaker costs nothing
 
 
-def assign_words(words: Sequence[Word], turns: Sequence[Turn], *, max_gap: float = 1.0) -> list[Utterance]:
+def assign_words(
+    words: Sequence[Word], turns: Sequence[Turn], *, heard: Sequence[str] = (), max_gap: float = 1.0
+) -> list[Utterance]:
     """Words of one speaker with no pause over `max_gap` seconds, as utterances by start time.
 
-    A word's evidence for a speaker is the share of it that lies in the speaker's turns. Where turns overlap,
-    or the diarizer's edges cut a word, the best path decides (Viterbi): changing speaker costs `SWITCH`, less
-    with a pause or at a sentence end. Every word ends up in exactly one utterance; words without any turn
-    near have speaker "".
+    A word's evidence for a speaker is the share of it that lies in the speaker's turns, and `HEARD` more for
+    the voice it was read in. Where turns overlap, or the diarizer's edges cut a word, the best path decides
+    (Viterbi): changing speaker costs `SWITCH`, less with a pause or at a sentence end. Every word ends up in
+    exactly one utterance; words without any turn near have speaker "".
+
+    Args:
+        words: by start time.
+        turns: of all speakers.
+        heard: the voice each word was read in, if each voice was read by itself.
+        max_gap: seconds.
     """
-    words = sorted(words, key=lambda word: (word.start, word.end))
     if not words:
         return []
     speakers = sorted({turn.speaker for turn in turns})
-    labels = _best_path(words, turns, speakers) if speakers else [""] * len(words)
+    labels = _best_path(words, turns, speakers, heard) if speakers else [""] * len(words)
     utterances: list[Utterance] = []
     current: list[Word] = []
     for index, word in enumerate(words):
@@ -37,10 +45,15 @@ def assign_words(words: Sequence[Word], turns: Sequence[Turn], *, max_gap: float
     return utterances
 
 
-def _best_path(words: Sequence[Word], turns: Sequence[Turn], speakers: Sequence[str]) -> list[str]:
+def _best_path(
+    words: Sequence[Word], turns: Sequence[Turn], speakers: Sequence[str], heard: Sequence[str]
+) -> list[str]:
     evidence = np.stack(
         [_evidence(words, [t for t in turns if t.speaker == name]) for name in speakers], axis=1
     )
+    lost = evidence.max(axis=1) < -REACH  # nobody speaks anywhere near
+    for index, voice in enumerate(heard):
+        evidence[index, speakers.index(voice)] += HEARD
     pauses = np.array([b.start - a.end for a, b in pairwise(words)])
     ends = np.array([word.text.rstrip("\"')]”’").endswith((".", "?", "!")) for word in words[:-1]])
     cost = SWITCH * (1 - np.clip(pauses / PAUSE, 0, 1)) * np.where(ends, 0.5, 1.0)
@@ -55,7 +68,6 @@ def _best_path(words: Sequence[Word], turns: Sequence[Turn], speakers: Sequence[
     for index in range(len(words) - 1, 0, -1):
         path.append(int(back[index][path[-1]]))
     path.reverse()
-    lost = evidence.max(axis=1) < -REACH  # nobody speaks anywhere near
     return ["" if lost[i] else speakers[k] for i, k in enumerate(path)]
 
 

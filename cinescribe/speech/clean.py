@@ -26,6 +26,7 @@ class SpeechSettings:
         language: ISO 639-1 code; "" detects it (multilingual weights only).
         narrator: "auto", "none" (nobody describes), "all" (a track of pure description), or speaker labels
             separated by commas.
+        names: words to expect, such as the characters' names: Whisper spells them so.
         min_speakers, max_speakers: bounds on the number of voices, 0 = unbounded.
     """
 
@@ -34,6 +35,7 @@ class SpeechSettings:
     diarization: str = ""
     language: str = ""
     narrator: str = "auto"
+    names: tuple[str, ...] = ()
     min_speakers: int = 0
     max_speakers: int = 0
 
@@ -112,7 +114,9 @@ class SpeechCleaner:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.scratch = Path(scratch or tempfile.gettempdir())
         self.weights: dict[str, str] = {}
-        self.transcriber = Transcriber(self._load_asr(threads), language=settings.language)
+        self.transcriber = Transcriber(
+            self._load_asr(threads), language=settings.language, names=settings.names
+        )
         self.diarizer = self._load_diarizer()
 
     def __call__(self, path: Path) -> CleanSpeech:
@@ -133,7 +137,9 @@ class SpeechCleaner:
         regions = speech_regions(diarization.turns, len(sound) / SAMPLE_RATE, self.transcriber.options)
         transcript = self.transcriber(sound, regions)
         watch("transcribe")
-        utterances = restore_sentences(assign_words(transcript.words, diarization.turns))
+        utterances = restore_sentences(
+            assign_words(transcript.words, diarization.turns, heard=transcript.voices)
+        )
         narration = separate_narrator(
             utterances, language=transcript.language, choice=settings.narrator, voices=diarization.voices
         )

@@ -6,14 +6,16 @@ Four steps: videos with few or short captions are dropped, then those that aren'
 freed of repeats and overlaps; the rest is cut into sentences.
 """
 
+import argparse
 import json
 import random
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cinescribe.errors import SubtitleError, UsageError
 from cinescribe.reading import locate_words
@@ -243,3 +245,68 @@ def write_sentences(results: Mapping[str, Curated | Rejected], path: str | Path)
         if isinstance(result, Curated)
     }
     write_atomically(path, json.dumps(table, ensure_ascii=False))
+
+
+def curate_table(root: str, **options: Any) -> dict[str, Curated | Rejected]:
+    """Clean sentences of the films that `cinescribe transcribe` wrote to `root`, by film id.
+
+    Args:
+        root: folder or `s3://bucket/prefix` holding the table `speech`.
+        options: punctuator, sentences, seed as in `curate`.
+
+    Raises:
+        UsageError: no such table.
+    """
+    from cinescribe import tables
+
+    rows = tables.read_table(root, "speech").to_pylist()
+    if not rows:
+        raise UsageError(
+            f"{root} holds no table `speech`; write it with: cinescribe transcribe VIDEO... --out {root}"
+        )
+    return {row["film_id"]: curate(tables.utterances_of(row), **options) for row in rows}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `cinescribe curate`; returns 0, or 1 when no video passed."""
+    parser = argparse.ArgumentParser(
+        prog="cinescribe curate",
+        description="Clean sentences from captions of how-to videos, as HTM-370K was made.",
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="subtitle files, JSON of many videos, or a folder (or s3://) that `cinescribe transcribe` wrote",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE.json")
+    parser.add_argument(
+        "--punctuator",
+        metavar="MODEL",
+        help=f"token classifier for captions without punctuation, by name or path, e.g. {PUBLISHED_MODEL}",
+    )
+    parser.add_argument(
+        "--sentences",
+        choices=("marks", "pauses"),
+        default="marks",
+        help="where to cut when there is no punctuator",
+    )
+    arguments = parser.parse_args(argv)
+    options: dict[str, Any] = {
+        "punctuator": TokenPunctuator(arguments.punctuator) if arguments.punctuator else None,
+        "sentences": arguments.sentences,
+    }
+    folders = [i for i in arguments.inputs if i.startswith("s3://") or Path(i).is_dir()]
+    results = curate_files([i for i in arguments.inputs if i not in folders], **options)
+    for folder in folders:
+        results |= curate_table(folder, **options)
+    write_sentences(results, arguments.out)
+    passed = [result for result in results.values() if isinstance(result, Curated)]
+    for video, result in results.items():
+        if isinstance(result, Rejected):
+            print(f"{video}: left out ({result.reason}): {result.message}", file=sys.stderr)
+    print(
+        f"{len(results)} videos = {len(passed)} curated + {len(results) - len(passed)} left out; "
+        f"{sum(len(result.sentences) for result in passed)} sentences in {arguments.out}"
+    )
+    return 0 if passed else 1

@@ -1,16 +1,16 @@
 """Speech regions to timed words with Whisper, without its inventions.
 
-Only sound in which someone speaks reaches Whisper, many regions packed into each of its 30-s windows and the
-windows decoded in batches (after WhisperX, Bain et al. 2023, "VAD cut & merge"). What it is known to invent
-all the same - loops, phrases learnt from subtitles, words where there is no time for them - is cut out and
-counted.
+Only sound in which someone speaks reaches Whisper, many regions packed into each of its 30-s windows and
+the windows decoded in batches (after WhisperX, Bain et al. 2023, "VAD cut & merge"). A window holds one
+voice, at one level: beside a loud narrator Whisper does not hear the quiet dialogue of a film
+(docs/speech.md). What it is known to invent all the same - loops, phrases learnt from subtitles, words where
+there is no time for them - is cut out and counted.
 """
 
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from cinescribe.speech.whisper_engines import FRAMES, TimedWord, WhisperEngine
 from cinescribe.utterance import Word
 
 SAMPLE_RATE = 16_000
-Span = tuple[float, float]  # start, end in seconds
+_MARKS = (".", "?", "!", ",", ";", ":")
 
 # What Whisper says to music and noise because subtitle files end so (lower case, no punctuation).
 PHANTOMS = (
@@ -62,7 +62,8 @@ class TranscriptionOptions:
         phantom_probability: below which a region saying only a known phantom is taken for noise.
         words_per_second: speech is never faster for three words and more.
         pad: seconds kept around each region.
-        merge: regions nearer than this are one.
+        merge: regions of one voice nearer than this are one.
+        level: root mean square that regions are brought to, of full scale; by `gain` at most.
         gap: seconds of silence between regions packed into one window.
         beam: hypotheses kept.
         batch: windows decoded at once.
@@ -76,16 +77,30 @@ class TranscriptionOptions:
     words_per_second: float = 9.0
     pad: float = 0.2
     merge: float = 0.5
+    level: float = 0.06
+    gain: float = 10.0
     gap: float = 0.5
     beam: int = 5
     batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A stretch in which a voice speaks, in seconds."""
+
+    start: float
+    end: float
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words by start time, the language (ISO 639-1) and its probability, words suppressed by rule."""
+    """Words by start time and the voice of the region each was read in, the language (ISO 639-1) and its
+    probability, words suppressed by rule.
+    """
 
     words: tuple[Word, ...]
+    voices: tuple[str, ...]
     language: str
     language_probability: float
     suppressed: Counter[str] = field(default_factory=Counter)
@@ -97,14 +112,30 @@ class _Placed:
 
     start: float
     end: float
+    voice: str
     offset: float
 
 
 class Transcriber:
-    """Whisper over speech regions. `language` fixes it; "" detects it (English-only weights know one)."""
+    """Whisper over speech regions.
+
+    Args:
+        engine: the weights.
+        language: ISO 639-1 code; "" detects it (English-only weights know one).
+        names: words to expect, such as the names of the characters; given to Whisper as earlier text.
+        options: thresholds.
+
+    Raises:
+        UsageError: a language that Whisper or these weights don't know.
+    """
 
     def __init__(
-        self, engine: WhisperEngine, *, language: str = "", options: TranscriptionOptions | None = None
+        self,
+        engine: WhisperEngine,
+        *,
+        language: str = "",
+        names: Sequence[str] = (),
+        options: TranscriptionOptions | None = None,
     ) -> None:
         from whisper.tokenizer import LANGUAGES
 
@@ -118,14 +149,16 @@ class Transcriber:
             )
         self.engine = engine
         self.language = language
+        self.names = ", ".join(names)
         self.options = options or TranscriptionOptions()
 
-    def __call__(self, sound: NDArray[np.int16], regions: Sequence[Span]) -> Transcript:
-        """Words of the regions (seconds, ascending, apart), from 16-kHz samples `[samples]`."""
-        windows = list(pack(split_long(sound, regions), gap=self.options.gap))
+    def __call__(self, sound: NDArray[np.int16], regions: Sequence[Region]) -> Transcript:
+        """Words of the regions (any order; those of one voice apart), from 16-kHz samples `[samples]`."""
+        by_voice = sorted(split_long(sound, regions), key=lambda region: (region.voice, region.start))
+        windows = list(pack(by_voice, gap=self.options.gap))
         language, probability = self._language(sound, windows)
         if not windows:
-            return Transcript((), language, probability)
+            return Transcript((), (), language, probability)
         from whisper.tokenizer import get_tokenizer
 
         tokenizer = get_tokenizer(
@@ -134,14 +167,21 @@ class Transcriber:
             language=language if self.engine.multilingual else None,
             task="transcribe" if self.engine.multilingual else None,
         )
-        words: list[Word] = []
+        spoken: list[tuple[Word, str]] = []
         suppressed: Counter[str] = Counter()
         for first in range(0, len(windows), self.options.batch):
             batch = windows[first : first + self.options.batch]
             for window, timed in zip(batch, self._read(sound, batch, tokenizer, suppressed), strict=True):
-                for region, spoken in by_region(window, timed):
-                    words += self._trust(region, spoken, suppressed)
-        return Transcript(tuple(words), language, probability, suppressed)
+                for region, words in by_region(window, timed):
+                    spoken += [(word, region.voice) for word in self._trust(region, words, suppressed)]
+        spoken = drop_echoes(spoken)
+        return Transcript(
+            tuple(word for word, _ in spoken),
+            tuple(voice for _, voice in spoken),
+            language,
+            probability,
+            suppressed,
+        )
 
     def _language(self, sound: NDArray[np.int16], windows: Sequence[Sequence[_Placed]]) -> tuple[str, float]:
         """Given, English for English-only weights, or the mean vote of up to five windows over the film."""
@@ -168,9 +208,12 @@ class Transcriber:
         waves = np.zeros((len(windows), N_SAMPLES), np.float32)
         for wave, window in zip(waves, windows, strict=True):
             for region in window:
-                piece = sound[round(region.start * SAMPLE_RATE) : round(region.end * SAMPLE_RATE)]
+                first, last = (round(t * SAMPLE_RATE) for t in (region.start, region.end))
+                piece = sound[first:last].astype(np.float32) / 32768
+                level = np.sqrt(np.mean(np.square(piece))) if len(piece) else 0.0
+                gain = min(self.options.gain, self.options.level / max(level, 1e-6))
                 at = round(region.offset * SAMPLE_RATE)
-                wave[at : at + len(piece)] = piece.astype(np.float32)[: N_SAMPLES - at] / 32768
+                wave[at : at + len(piece)] = (gain * piece[: N_SAMPLES - at]).clip(-1, 1)
         # One by one: the spectrogram's floor is relative to the loudest moment of its own window.
         return np.stack(
             [log_mel_spectrogram(torch.from_numpy(wave), self.engine.bands).numpy() for wave in waves]
@@ -186,6 +229,8 @@ class Transcriber:
         """Timed words of each window."""
         options, engine = self.options, self.engine
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        if self.names:
+            prompt = [tokenizer.sot_prev, *tokenizer.encode(f" {self.names}.")[-200:], *prompt]
         encoded = engine.encode(self._spectrograms(sound, windows))
         decoded = engine.decode(encoded, prompt, beam=options.beam)
         tokens: list[tuple[int, ...]] = []
@@ -208,11 +253,13 @@ class Transcriber:
         if not words:
             return []
         probability = float(np.mean([word.probability for word in words]))
-        said = " ".join("".join(c for c in word.text.lower() if c.isalnum()) for word in words)
+        said = " ".join(_plain(word.text) for word in words)
         seconds = region.end - region.start
         rule = ""
         if probability < self.options.region_probability:
             rule = "noise"
+        elif self.names and said == " ".join(map(_plain, self.names.split())):
+            rule = "phantom"  # nobody says just the list
         elif said in PHANTOMS and probability < self.options.phantom_probability:
             rule = "phantom"
         elif len(words) > 2 and len(words) > self.options.words_per_second * seconds:
@@ -223,68 +270,102 @@ class Transcriber:
         return list(words)
 
 
-def speech_regions(turns: Iterable[Turn], duration: float, options: TranscriptionOptions) -> list[Span]:
-    """Where anyone speaks: turns united, padded, and joined over short pauses; within [0, duration]."""
-    regions: list[Span] = []
-    for turn in sorted(turns, key=lambda turn: turn.start):
+def speech_regions(turns: Iterable[Turn], duration: float, options: TranscriptionOptions) -> list[Region]:
+    """Where each voice speaks: its turns padded, and joined over short pauses; within [0, duration]."""
+    regions: list[Region] = []
+    for turn in sorted(turns, key=lambda turn: (turn.speaker, turn.start)):
         start, end = max(0.0, turn.start - options.pad), min(duration, turn.end + options.pad)
         if end <= start:
             continue
-        if regions and start - regions[-1][1] < options.merge - 2 * options.pad:
-            regions[-1] = (regions[-1][0], max(regions[-1][1], end))
+        last = regions[-1] if regions else None
+        if last and last.voice == turn.speaker and start - last.end < options.merge - 2 * options.pad:
+            regions[-1] = Region(last.start, max(last.end, end), last.voice)
         else:
-            regions.append((start, end))
+            regions.append(Region(start, end, turn.speaker))
     return regions
 
 
-def split_long(sound: NDArray[np.int16], regions: Iterable[Span], longest: float = 28.0) -> list[Span]:
-    """Cut regions longer than a window at their quietest moment of 20 ms between half of it and all of it."""
-    short: list[Span] = []
-    for start, end in regions:
-        while end - start > longest:
+def split_long(
+    sound: NDArray[np.int16], regions: Iterable[Region], longest: float = 28.0
+) -> Iterator[Region]:
+    """Cut regions longer than a window at their quietest 0.2 s between half of it and all of it."""
+    for region in regions:
+        start = region.start
+        while region.end - start > longest:
             low, high = (round((start + share * longest) * SAMPLE_RATE) for share in (0.5, 1.0))
             step = SAMPLE_RATE // 50
             energy = np.square(sound[low:high].astype(np.float64))
             energy = energy[: len(energy) // step * step].reshape(-1, step).sum(axis=1)
-            smooth = np.convolve(energy, np.ones(10), mode="same")  # a pause of 0.2 s, not one zero crossing
-            cut = (low + (int(smooth.argmin()) + 0.5) * step) / SAMPLE_RATE
-            short.append((start, cut))
+            quiet = int(np.convolve(energy, np.ones(10), mode="same").argmin())
+            cut = (low + (quiet + 0.5) * step) / SAMPLE_RATE
+            yield Region(start, cut, region.voice)
             start = cut
-        short.append((start, end))
-    return short
+        yield Region(start, region.end, region.voice)
 
 
-def pack(regions: Iterable[Span], *, gap: float, longest: float = 29.0) -> Iterator[list[_Placed]]:
-    """Fill windows with whole regions in order, `gap` seconds of silence between them."""
+def pack(regions: Iterable[Region], *, gap: float, longest: float = 29.0) -> Iterator[list[_Placed]]:
+    """Fill windows with whole regions of one voice in order, `gap` seconds of silence between them."""
     window: list[_Placed] = []
     used = 0.0
-    for start, end in regions:
+    for region in regions:
+        length = region.end - region.start
         offset = used + gap if window else 0.0
-        if window and offset + end - start > longest:
+        if window and (offset + length > longest or window[-1].voice != region.voice):
             yield window
             window, offset = [], 0.0
-        window.append(_Placed(start, end, offset))
-        used = offset + end - start
+        window.append(_Placed(region.start, region.end, region.voice, offset))
+        used = offset + length
     if window:
         yield window
+
+
+def drop_echoes(spoken: Iterable[tuple[Word, str]]) -> list[tuple[Word, str]]:
+    """Words by start time, without those read twice because the regions of two voices overlap.
+
+    Of two equal words of different voices that overlap in time, the less probable goes.
+    """
+    kept: list[tuple[Word, str]] = []
+    for word, voice in sorted(spoken, key=lambda pair: (pair[0].start, pair[0].end)):
+        echo = next(
+            (
+                index
+                for index in range(len(kept) - 1, max(-1, len(kept) - 9), -1)
+                if kept[index][1] != voice
+                and _plain(kept[index][0].text) == _plain(word.text)
+                and kept[index][0].end > word.start - 0.1
+            ),
+            None,
+        )
+        if echo is None:
+            kept.append((word, voice))
+        elif word.probability > kept[echo][0].probability:
+            kept[echo] = (word, voice)
+    return sorted(kept, key=lambda pair: (pair[0].start, pair[0].end))
 
 
 def by_region(window: Sequence[_Placed], timed: Sequence[TimedWord]) -> Iterator[tuple[_Placed, list[Word]]]:
     """Give each word to the region it is spoken in and put it into film time.
 
-    A word belongs where its end lies, since the alignment lets a word after a pause begin with the pause.
+    The alignment lets the last word before a gap, or the first after it, stretch across. Such a word belongs
+    before when it ends a sentence or clause, after when the word before it did, else where more of it lies.
     """
-    starts = [
-        (region.offset + before.offset + before.end - before.start) / 2 for before, region in pairwise(window)
-    ]
     spoken: list[list[Word]] = [[] for _ in window]
-    for word in timed:
-        index = int(np.searchsorted(starts, word.end - min(0.1, (word.end - word.start) / 2)))
-        region = window[index]
+    borders = [region.offset for region in window[1:]]
+    for index, word in enumerate(timed):
+        first, last = (int(np.searchsorted(borders, time, "right")) for time in (word.start, word.end))
+        if first != last:
+            ends = word.text.endswith(_MARKS)
+            begins = index > 0 and timed[index - 1].text.endswith(_MARKS) and not ends
+            before, after = window[first], window[last]
+            heard_before = before.offset + before.end - before.start - word.start
+            where = first if ends or (not begins and heard_before > word.end - after.offset) else last
+        else:
+            where = first
+        region = window[where]
         shift = region.start - region.offset
         start = min(max(word.start + shift, region.start), region.end)
         end = min(max(word.end + shift, start), region.end)
-        spoken[index].append(Word(start, end, word.text.strip(), word.probability))
+        spoken[where].append(Word(start, end, word.text.strip(), word.probability))
     yield from zip(window, spoken, strict=True)
 
 
@@ -296,7 +377,7 @@ def is_loop(text: str, compression: float) -> bool:
 
 def cut_loops(words: Sequence[TimedWord], suppressed: Counter[str], most: int = 3) -> list[TimedWord]:
     """Keep one round of a phrase said more than `most` times in a row (one or two words: twice that)."""
-    said = ["".join(c for c in word.text.lower() if c.isalnum()) for word in words]
+    said = [_plain(word.text) for word in words]
     kept: list[TimedWord] = []
     at = 0
     while at < len(words):
@@ -342,3 +423,8 @@ def join_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
         joined.append(TimedWord(opening + text, word.start, word.end, word.probability))
         opening = ""
     return joined
+
+
+def _plain(text: str) -> str:
+    """Letters and digits only, lower case."""
+    return "".join(c for c in text.lower() if c.isalnum())

@@ -63,7 +63,10 @@ class WhisperEngine(Protocol):
         ...
 
     def decode(self, encoded: Any, prompt: Sequence[int], *, beam: int, no_repeat: int = 0) -> list[Decoded]:
-        """Text of each window; `no_repeat` forbids repeating word pieces of that length (0: allows)."""
+        """Text of each window after the prompt (token ids: earlier text, if any, and the start sequence).
+
+        `no_repeat` forbids repeating word pieces of that length (0: allows).
+        """
         ...
 
     def align(
@@ -141,12 +144,15 @@ class TorchEngine:
     """Whisper in the whisper library's own torch: half precision on a GPU, single on a CPU."""
 
     def __init__(self, checkpoint: Path, *, device: str) -> None:
+        from whisper.tokenizer import get_tokenizer
+
         self.model = load_checkpoint(checkpoint).to(device)
         self.half = device != "cpu"
         self.name = f"torch {'fp16' if self.half else 'fp32'}"
         self.multilingual = bool(self.model.is_multilingual)
         self.bands = int(self.model.dims.n_mels)
         self.languages = int(self.model.num_languages)
+        self.sot = int(get_tokenizer(self.multilingual, num_languages=self.languages).sot)
         if self.half:
             self.model.half()
 
@@ -169,10 +175,14 @@ class TorchEngine:
         from whisper.decoding import DecodingOptions, decode
         from whisper.tokenizer import LANGUAGES
 
-        codes = list(LANGUAGES)
-        language = codes[prompt[1] - prompt[0] - 1] if self.multilingual else "en"
+        start = prompt.index(self.sot)
+        language = list(LANGUAGES)[prompt[start + 1] - self.sot - 1] if self.multilingual else "en"
         options = DecodingOptions(
-            language=language, without_timestamps=True, beam_size=beam if beam > 1 else None, fp16=self.half
+            language=language,
+            prompt=list(prompt[1:start]) or None,  # without the token for "earlier text" before it
+            without_timestamps=True,
+            beam_size=beam if beam > 1 else None,
+            fp16=self.half,
         )
         # The library's beam search mixes up the windows of a batch: one at a time then.
         batches = encoded.split(1) if beam > 1 else [encoded]
