@@ -87,16 +87,15 @@ def speed(bench: "Bench") -> None:
     length = len(sound) / RATE
     best = {n: Taken(min(t.wall for t in of), min(t.cpu for t in of)) for n, of in runs.items()}
     ours = next(iter(best.values()))
-    rows = [
-        [name, f"{t.wall:.1f}", f"{t.cpu:.1f}", f"{t.wall / length:.3f}"]
-        + [f"{t.wall / ours.wall:.2f}", f"{t.cpu / ours.cpu:.2f}"]
-        for name, t in best.items()
-    ]
+    rows = []
+    for name, t in best.items():
+        ratios = (t.wall / length, t.wall / ours.wall, t.cpu / ours.cpu)
+        rows.append([name, f"{t.wall:.1f}", f"{t.cpu:.1f}", *(f"{ratio:.3f}" for ratio in ratios)])
     if not peer:
         rows.append(["WhisperX: not run, see --peers-python", "", "", "", "", ""])
     bench.table(
-        f"{length:.0f} s of Elephants Dream, described; {zoo.for_role('asr')}, {options.threads} threads, best of "
-        f"{options.turns} turns, loading not counted. WhisperX without its alignment and speakers.",
+        f"{length:.0f} s of Elephants Dream, described; {zoo.for_role('asr')}, {options.threads} threads, "
+        f"best of {options.turns} turns, loading not counted. WhisperX without its alignment and speakers.",
         ["system", "seconds", "CPU seconds", "of real time", "seconds, ours = 1", "CPU seconds, ours = 1"],
         rows,
     )

@@ -20,7 +20,6 @@ from cinescribe.speech.segmentation import FRAME_CENTRE, FRAME_STEP, FRAMES, SAM
 
 SECONDS_PER_FRAME = FRAME_STEP / SAMPLE_RATE
 _LEAD = FRAME_CENTRE - FRAME_STEP // 2  # samples before frame 0's own 16.875 ms
-_PAUSE = 59  # frames of silence (1 s) within a voice that end a piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class DiarizationOptions:
     Attributes:
         hop_frames: segmentation frames (16.875 ms) between windows; 148 is 2.5 s, a quarter of a window.
         piece_frames: longest stretch of one local voice embedded as a whole; 168 is 2.8 s.
+        pause_frames: a longer silence of the voice ends a piece.
         minimum_frames: shortest; a voice with less sound in a window is left to the other windows.
         cluster_frames: shortest stretch that takes part in the clustering, not only is assigned; 0.8 s.
         threshold: cosine distance above which two clusters stay apart (average linkage).
@@ -69,6 +69,7 @@ class DiarizationOptions:
     hop_frames: int = 148
     piece_frames: int = 168
     minimum_frames: int = 24
+    pause_frames: int = 12
     cluster_frames: int = 48
     threshold: float = 0.65
     min_cluster_seconds: float = 1.5
@@ -177,7 +178,11 @@ def split_frames(frames: NDArray[np.int64], options: DiarizationOptions) -> list
     pieces: list[list[int]] = [[]]
     for frame in frames.tolist():
         current = pieces[-1]
-        paused = bool(current) and frame - current[-1] > _PAUSE and len(current) >= options.minimum_frames
+        paused = (
+            bool(current)
+            and frame - current[-1] > options.pause_frames
+            and len(current) >= options.minimum_frames
+        )
         if len(current) >= options.piece_frames or paused:
             pieces.append([])
         pieces[-1].append(frame)

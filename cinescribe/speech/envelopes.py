@@ -13,7 +13,7 @@ WINDOW = 0.032  # seconds under one envelope frame
 _FRAMES = 100  # envelope frames a second, nearly: a whole number of samples lies between two
 _EDGES = np.geomspace(80, 6400, 9)  # Hz, of the bands; low-rate codecs keep little above
 _RANGE = 5.0  # log10 of power below a band's loud frames that counts: 50 dB
-_HIGH_PASS = 1.5  # seconds: slower changes (ducking, level) are taken out
+_HIGH_PASS = 0.6  # seconds: slower changes (ducking, level) are taken out
 
 
 def frame_rate(rate: int) -> float:

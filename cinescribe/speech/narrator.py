@@ -36,7 +36,7 @@ MIN_WORDS = 50  # fewer say nothing about pronouns (SYSTEMS: thesis code's defau
 MIN_SHARE = 0.01  # of the film's words
 NARRATOR_RATE = 0.01  # of first and second person together, allowing for words of others mixed in
 DIALOGUE_RATE = 0.09
-ALIKE = 0.55  # cosine above which a small cluster is the narrator's voice again
+ALIKE = 0.4  # cosine above which a small cluster is the narrator's voice again; docs/speech.md
 
 
 @dataclass(frozen=True, slots=True)

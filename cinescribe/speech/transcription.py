@@ -10,7 +10,7 @@ there is no time for them - is cut out and counted.
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class TranscriptionOptions:
         merge: regions of one voice nearer than this are one.
         level: root mean square that regions are brought to, of full scale; by `gain` at most.
         gap: seconds of silence between regions packed into one window.
+        hardly: words a second below which a region of a packed window is read again by itself.
         beam: hypotheses kept.
         batch: windows decoded at once.
     """
@@ -80,6 +81,7 @@ class TranscriptionOptions:
     level: float = 0.06
     gain: float = 10.0
     gap: float = 0.5
+    hardly: float = 1.0
     beam: int = 5
     batch: int = 8
 
@@ -167,14 +169,22 @@ class Transcriber:
             language=language if self.engine.multilingual else None,
             task="transcribe" if self.engine.multilingual else None,
         )
-        spoken: list[tuple[Word, str]] = []
         suppressed: Counter[str] = Counter()
-        for first in range(0, len(windows), self.options.batch):
-            batch = windows[first : first + self.options.batch]
-            for window, timed in zip(batch, self._read(sound, batch, tokenizer, suppressed), strict=True):
-                for region, words in by_region(window, timed):
-                    spoken += [(word, region.voice) for word in self._trust(region, words, suppressed)]
-        spoken = drop_echoes(spoken)
+        read = self._read(sound, windows, tokenizer, suppressed)
+        # In a packed window Whisper now and then stops early: what was hardly read is read again by itself.
+        packed = {id(region) for window in windows if len(window) > 1 for region in window}
+        hardly = [
+            index
+            for index, (region, words) in enumerate(read)
+            if id(region) in packed and len(words) < self.options.hardly * (region.end - region.start)
+        ]
+        alone = [[replace(read[index][0], offset=0.0)] for index in hardly]
+        for index, (region, words) in zip(
+            hardly, self._read(sound, alone, tokenizer, suppressed), strict=True
+        ):
+            if len(words) > len(read[index][1]):
+                read[index] = (region, words)
+        spoken = drop_echoes((word, region.voice) for region, words in read for word in words)
         return Transcript(
             tuple(word for word, _ in spoken),
             tuple(voice for _, voice in spoken),
@@ -220,6 +230,24 @@ class Transcriber:
         )
 
     def _read(
+        self,
+        sound: NDArray[np.int16],
+        windows: Sequence[Sequence[_Placed]],
+        tokenizer: Any,
+        suppressed: Counter[str],
+    ) -> list[tuple[_Placed, list[Word]]]:
+        """The believable words of each region of the windows, in order."""
+        batches = [windows[at : at + self.options.batch] for at in range(0, len(windows), self.options.batch)]
+        return [
+            (region, self._trust(region, words, suppressed))
+            for batch in batches
+            for window, timed in zip(
+                batch, self._read_batch(sound, batch, tokenizer, suppressed), strict=True
+            )
+            for region, words in by_region(window, timed)
+        ]
+
+    def _read_batch(
         self,
         sound: NDArray[np.int16],
         windows: Sequence[Sequence[_Placed]],
