@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.speech import Bench
 
 RATE = 16_000
-THRESHOLDS = tuple(round(0.4 + 0.05 * step, 2) for step in range(17))  # 0.40 .. 1.20
+THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(23))  # 0.1 .. 1.2
 PIECES = (88, 168, 296, 589)  # frames: 1.5, 2.8, 5 and 10 s
 HOPS = (59, 148, 296)  # frames: 1, 2.5 and 5 s
 DEVELOPMENT, TEST = ("dev00", "dev01"), ("trn00", "trn01", "sample")
@@ -59,6 +59,7 @@ def diarization(bench: "Bench") -> None:
         systems[f"pyannote pipeline with {name}, {chosen}"] = PyannotePipeline(encoder, chosen)
     rows = []
     for name, diarizer in systems.items():
+        score(diarizer, development[0])  # the first run also sets the networks up
         for part, recordings in (("development", development), ("test", test)):
             scores = [(r, *score(diarizer, r)) for r in recordings]
             for r, found, counts, seconds in scores:
@@ -69,8 +70,8 @@ def diarization(bench: "Bench") -> None:
             rows.append([name, f"all of {part}", "", *parts(pooled), speed_of(taken, recordings)])
     bench.table(
         "Diarization: AMI meetings dev00, dev01 (development: thresholds were chosen on them), trn00, trn01 "
-        "and a telephone call, sample (test). First 30 s of each scored, no collar, overlap counted.",
-        ["system", "recording", "speakers", "DER", "missed", "false", "confused", "of real time"],
+        "and a telephone call, sample (test); 30 s each, no collar, overlap counted.",
+        ["system", "recording", "speakers", "DER", "missed", "false", "confused", "CPU s / s"],
         rows,
     )
 
@@ -87,10 +88,10 @@ def read_recording(data: Path, name: str) -> Recording:
 
 
 def score(diarizer: Diarizer, recording: Recording) -> tuple[int, DiarizationErrors, float]:
-    """Speakers heard within the scored spans, errors, and seconds taken."""
-    begin = time.perf_counter()
+    """Speakers heard within the scored spans, errors, and CPU seconds taken."""
+    begin = time.process_time()
     turns = diarizer(recording.sound).turns
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     found = {t.speaker for t in turns if any(t.start < b and t.end > a for a, b in recording.scored)}
     return len(found), diarization_error(recording.turns, turns, recording.scored), seconds
 
@@ -102,7 +103,7 @@ def parts(counts: DiarizationErrors) -> list[str]:
 
 
 def speed_of(seconds: float, recordings: Iterable[Recording]) -> str:
-    """Seconds taken per second of sound."""
+    """CPU seconds taken per second of sound."""
     return f"{seconds * RATE / sum(len(r.sound) for r in recordings):.3f}"
 
 
@@ -161,7 +162,7 @@ def grid(bench: "Bench", segmentation: PyanNet, encoder: SpeakerEncoder, recordi
         rates = by_threshold(diarizer, recordings)
         rows.append([f"{hop} / {piece}", *(f"{100 * rate:.1f}" for rate in rates)])
     bench.table(
-        "DER in percent on dev00 and dev01 (first 30 s of each, pooled), by threshold; CAM++",
+        "DER in percent on dev00 and dev01 (30 s each, pooled), by threshold; ours with CAM++",
         ["hop / piece frames", *map(str, THRESHOLDS)],
         rows,
     )

@@ -34,7 +34,7 @@ _OFF = 2  # frames that the median point of a stretch may lie off its line
 _SLOPE = 6000  # frames a stretch must last to tell the speed of all
 _OWN_SLOPE = 30000  # frames it must last to have one of its own
 _BIN = 5  # coarse frames per labelled bin
-_AGREEING = 0.16  # correlation above which sound speaks for a line, below against: low, for narrators
+_AGREEING = 0.16  # correlation that speaks for a line, at most; less where a narrator drowns the film
 _WEIGHT = 0.075  # of one band of one coarse frame as evidence: neighbours are not independent
 _MOST = 1.5  # evidence of one bin, either way: a single loud onset proves little
 _SWITCH = 20.0  # evidence that a line, or "none", needs to take over: some seconds of sound
@@ -105,7 +105,8 @@ def place(film: Floats, track: Floats) -> tuple[list[Place], float]:
         for cluster in _clusters(clear)
         for stretch in _uncut(_points(film, track, cluster, speed, finder.size * _STEP / speed), speed)
     ]
-    places = _places(finder, _lines(stretches, speed))
+    half = float(np.median([match.score for match in clear])) / 2 if clear else _AGREEING
+    places = _places(finder, _lines(stretches, speed), min(half, _AGREEING))
     if not places:
         return [], max(match.distinct for match in matches)
     return places, 1 - sum(match.second for match in clear) / sum(match.score for match in clear)
@@ -219,8 +220,8 @@ def _uncut(points: _Points, speed: float) -> list[_Points]:
 def _lines(stretches: Sequence[_Points], speed: float) -> list[Line]:
     """A Theil-Sen line through each stretch, each line once.
 
-    Short stretches, where noise would turn the line, take the speed of the longest. A stretch that most points
-    stray from is no line.
+    Short stretches, where noise would turn the line, take the speed of the longest. A line that most of its
+    points stray from is none.
     """
 
     def strays(line: Line) -> float:
@@ -249,8 +250,11 @@ def _span(points: _Points) -> float:
     return float(np.ptp(points[:, 0]))
 
 
-def _places(finder: _Finder, lines: Sequence[Line]) -> list[Place]:
-    """Where each line holds: the Viterbi path through the lines and "none"."""
+def _places(finder: _Finder, lines: Sequence[Line], agreeing: float) -> list[Place]:
+    """Where each line holds: the Viterbi path through the lines and "none".
+
+    Sound that correlates by more than `agreeing` speaks for a line, less against.
+    """
     grid = np.arange(0, len(finder.track), _STEP, dtype=np.float64)
     grid = grid[: len(grid) // _BIN * _BIN]
     track = sample(finder.track, grid)
@@ -258,7 +262,7 @@ def _places(finder: _Finder, lines: Sequence[Line]) -> list[Place]:
     for state, line in enumerate(lines, 1):
         at = line.film(grid)
         film = sample(finder.film, at)
-        agreement = (track * film - _AGREEING * (track**2 + film**2) / 2).sum(axis=1)
+        agreement = (track * film - agreeing * (track**2 + film**2) / 2).sum(axis=1)
         agreement[(at < 0) | (at >= len(finder.film))] = -track.shape[1]
         evidence[:, state] = np.clip(_WEIGHT * agreement.reshape(-1, _BIN).sum(axis=1), -_MOST, _MOST)
     path = _viterbi(evidence)
