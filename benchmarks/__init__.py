@@ -1,0 +1,1 @@
+"""Measurements against peers, each a command that prints a table."""

@@ -366,8 +366,8 @@ def entry(name: str) -> Weight:
         raise WeightsError(f"no weight is called {name!r}; known: {', '.join(entries())}") from None
 
 
-# The papers name no Whisper size; large-v2 is our choice. They diarized with pyannote's hosted pipeline, which
-# needs an account: name it (--diarization) to use it. The default networks serve both profiles.
+# The papers name no Whisper size; large-v2 is our choice. They diarized with pyannote's hosted pipeline,
+# which needs an account: name it (--diarization) to use it. The default networks serve both profiles.
 PROFILES: Mapping[Profile, Mapping[Role, str]] = {
     "small": {
         "asr": "whisper-tiny.en",

@@ -15,7 +15,10 @@ from cinescribe.speech.clean import SpeechCleaner, SpeechSettings
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 JFK = DATA / "speech" / "whisper" / "jfk.flac"
-JFK_SAYS = "And so my fellow Americans ask not what your country can do for you, ask what you can do for your country."
+JFK_SAYS = (
+    "And so my fellow Americans ask not what your country can do for you, "
+    "ask what you can do for your country."
+)
 
 
 @pytest.fixture(scope="module")
