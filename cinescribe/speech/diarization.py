@@ -51,7 +51,7 @@ class Diarizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DiarizationOptions:
-    """Defaults measured by `python -m benchmarks.speech --diarization` (docs/speech.md).
+    """Defaults measured by `python -m benchmarks.speech --only diarization --grid` (docs/speech.md).
 
     Attributes:
         hop_frames: segmentation frames (16.875 ms) between windows; 148 is 2.5 s, a quarter of a window.
@@ -257,7 +257,7 @@ def stitch(
         span = slice(window * hop_frames, window * hop_frames + frames)
         seen[span] += 1
         voices[span] += active[window].sum(axis=1)
-    votes = np.zeros((total, int(labels.max()) + 1), np.float32)
+    votes = np.zeros((total, int(labels.max()) + 1), np.uint8)  # a frame is seen by few windows
     of_voice: dict[tuple[int, int], list[tuple[Piece, int]]] = {}
     for piece, label in zip(pieces, labels.tolist(), strict=True):
         of_voice.setdefault((piece.window, piece.voice), []).append((piece, label))
@@ -271,8 +271,12 @@ def stitch(
         nearer = np.abs(known[order][left] - speaking) < np.abs(known[order][right] - speaking)
         votes[window * hop_frames + speaking, label[order][np.where(nearer, left, right)]] += 1
     count = np.rint(voices / seen).astype(int)
-    rank = (-votes).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    on = (rank < count[:, None]) & (votes > 0)
+    on = np.zeros(votes.shape, bool)
+    for first in range(0, total, 1 << 16):  # in blocks: the ranks of a long film would take gigabytes
+        block = slice(first, first + (1 << 16))
+        order = np.argsort(-votes[block].astype(np.int16), axis=1, kind="stable")
+        rank = np.argsort(order, axis=1, kind="stable")
+        on[block] = (rank < count[block, None]) & (votes[block] > 0)
     turns = []
     for cluster in range(votes.shape[1]):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], on[:, cluster].astype(np.int8), [0]])))
