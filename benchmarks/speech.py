@@ -82,7 +82,8 @@ def film(bench: Bench) -> None:
     ]
     sound = read_audio(path, rate=RATE)
     clean = bench.cleaner(path)
-    systems = {"ours": spoken_words(clean)}
+    told = SpeechCleaner(SpeechSettings(names=("Emo", "Proog")), threads=bench.options.threads)
+    systems = {"ours": spoken_words(clean), "ours, --names Emo,Proog": spoken_words(told(path))}
     for name, beam in (("whisper library", 0), ("whisper library, beam 5", 5)):
         systems[name] = [(word, "narrator") for word in bench.library(sound, beam)]
     for part, (start, end) in PARTS.items():
@@ -328,7 +329,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("--seeds", type=int, default=20, help="narrator: films rendered")
     p.add_argument("--seconds", type=float, default=0, help="speed: of the film's beginning; default all")
-    p.add_argument("--turns", type=int, default=2, help="speed: rounds, of which the best counts")
+    p.add_argument("--turns", type=int, default=2, help="speed, diarization: timed runs, the best counts")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--cache", type=Path, help="folder to keep the whisper library's transcripts in")
     p.add_argument("--peers-python", default="", metavar="PATH", help="interpreter that has whisperx")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cinescribe import __version__
 from cinescribe.errors import CinescribeError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cinescribe", description="Films and how-to videos to clean audio description and dialogue text."
     )
+    parser.add_argument("--version", action="version", version=f"cinescribe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (summary, _) in COMMANDS.items():
         commands.add_parser(name, help=summary)

@@ -11,6 +11,7 @@ MediaErrorKind = Literal[
     "no-video",  # asked for frames of a file without any
     "no-audio",  # asked for sound of a file without any
     "too-short",  # shorter than what was asked of it
+    "no-speaker",  # the narrator was told, and the film has no such speaker
     "crashed",  # killed its worker each time it was tried
     "stalled",  # made no progress for the time allowed
     "unexpected",  # a fault of the program: please report

@@ -23,6 +23,7 @@ class Totals:
     dialogue: float = 0.0
     words: int = 0
     suppressed: int = 0
+    described: int = 0
     failures: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
@@ -31,6 +32,7 @@ class Totals:
             self.failures.append(outcome)
             return
         self.films += 1
+        self.described += outcome.numbers.get("description", 0) > 0
         for name in ("duration", "description", "dialogue", "words", "suppressed"):
             setattr(self, name, getattr(self, name) + outcome.numbers.get(name, 0))
 
@@ -75,7 +77,7 @@ class Report:
             self.say(f"[{finished}/{self.planned}] {outcome.film_id}  failed: {outcome.kind}")
         elif not self._live:
             duration = outcome.numbers.get("duration", 0.0)
-            self.say(f"[{finished}/{self.planned}] {outcome.film_id}  {_clock(duration)}")
+            self.say(f"[{finished}/{self.planned}] {outcome.film_id}  ({_clock(duration)} of film)")
         state = (
             f"{len(self.totals.failures)} failed  {self.totals.duration / 3600:.2f} h  "
             f"{self.totals.duration / seconds:.1f} x real time  about {_clock(left)} left"
@@ -91,8 +93,9 @@ class Report:
             ("films done in this run", str(totals.films)),
             ("hours of film", f"{totals.duration / 3600:.2f}"),
             ("time taken", _clock(seconds)),
-            ("speed", f"{totals.duration / seconds:.2f} x real time"),
+            ("speed, start-up included", f"{totals.duration / seconds:.2f} x real time"),
             ("audio description", f"{totals.description / 60:.1f} min"),
+            ("films with a narrator", f"{totals.described} of {totals.films}"),
             ("dialogue", f"{totals.dialogue / 60:.1f} min"),
             ("words", str(totals.words)),
             ("suppressed words", str(totals.suppressed)),

@@ -139,7 +139,9 @@ def run(config: Config, cleaner: type = SpeechCleaner) -> int:
     if config.strict and any(stands.failed for stands in before.values()):
         return _end(config, films, report, record)
     if not pending:
-        report.say(f"Nothing to do: all {len(films)} films were done or failed before (--retry-failed).")
+        report.say(
+            f"Nothing to do: all {len(films)} films were done or failed before (again: --retry-failed)."
+        )
         return _end(config, films, report, record)
 
     ours = cluster.connect(config.address)
@@ -217,6 +219,10 @@ def _end(config: Config, films: Sequence[FilmRef], report: progress.Report, reco
     ]
     if missing:
         places.append(("not tried", str(missing)))
+    ids = {tables.file_name(film.film_id) for film in films}
+    if others := tables.written_names(config.out, "speech") - ids:
+        names = ", ".join(sorted(others)[:3])
+        places.append(("not in this plan", f"{len(others)} other films in the tables ({names}, ...)"))
     places.append(("files", storage.join(config.out, "files")))
     places.append(("tables", f"{config.out} ({', '.join(STAGES)}, errors)"))
     report.summary(places)
@@ -260,33 +266,62 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     default = SpeechSettings()
     p = argparse.ArgumentParser(
-        prog="transcribe", description="Clean speech, with audio description set apart, from films."
+        prog="cinescribe transcribe",
+        description="Clean speech, with audio description set apart, from films.",
+        epilog="Exit code 0 when every film is done or recorded in errors, 1 with --strict when one failed, "
+        "2 when nothing can be done as asked.",
     )
     p.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, globs, s3://bucket/prefix")
     p.add_argument(
         "--out", required=True, metavar="DIR", help="folder or s3://bucket/prefix of the tables and files"
     )
-    p.add_argument("--profile", choices=("small", "paper"), default=default.profile, help="which weights")
-    p.add_argument("--asr", default="", metavar="MODEL", help="a Whisper weight by name or path")
-    p.add_argument("--diarization", default="", metavar="NAME", help="a pyannote pipeline by name or path")
-    p.add_argument("--language", default="", metavar="CODE", help="ISO 639-1 code; detected when not given")
     p.add_argument(
-        "--narrator", default=default.narrator, metavar="WHO", help="auto, none, all, or speaker labels"
+        "--profile",
+        choices=("small", "paper"),
+        default=default.profile,
+        help="which weights: small (default, for a laptop) or paper (Whisper large-v2)",
+    )
+    p.add_argument(
+        "--asr",
+        default="",
+        metavar="MODEL",
+        help="a Whisper weight by name or path, see: cinescribe models list",
+    )
+    p.add_argument("--diarization", default="", metavar="NAME", help="a pyannote pipeline by name or path")
+    p.add_argument(
+        "--language",
+        default="",
+        metavar="CODE",
+        help="ISO 639-1 code; detected by multilingual weights; tiny.en takes all for English",
+    )
+    p.add_argument(
+        "--narrator",
+        default=default.narrator,
+        metavar="WHO",
+        help="auto (default: found by its words), none, all, or labels of one film such as SPEAKER_03",
     )
     p.add_argument(
         "--names", type=_names, default=(), metavar="A,B,...", help="names to expect, such as the characters'"
     )
     p.add_argument("--speakers", type=_bounds, default=(0, 0), metavar="N|MIN-MAX", help="how many voices")
-    p.add_argument("--unnamed", action="store_true", help='also write descriptions with names as "someone"')
+    p.add_argument(
+        "--unnamed", action="store_true", help='also write FILM.ad.unnamed.vtt, persons as "someone"'
+    )
     p.add_argument("--strict", action="store_true", help="stop at the first film that fails, exit code 1")
     p.add_argument(
         "--retry-failed", action="store_true", help="try films again that failed in an earlier run"
     )
     p.add_argument("--workers", type=_positive, default=0, metavar="N", help="processes that hold the models")
     p.add_argument("--threads", type=_positive, default=0, metavar="N", help="threads of each of them")
-    p.add_argument("--cache-gb", type=float, default=50.0, metavar="GB", help="local copies of films on S3")
     p.add_argument(
-        "--stall-seconds", type=float, default=900.0, metavar="S", help="how long a film may stand still"
+        "--cache-gb", type=float, default=50.0, metavar="GB", help="local copies of films on S3 (default 50)"
+    )
+    p.add_argument(
+        "--stall-seconds",
+        type=float,
+        default=900.0,
+        metavar="S",
+        help="how long a film may stand still (default 900)",
     )
     p.add_argument("--address", default="", help="a running Ray cluster; else RAY_ADDRESS, else this machine")
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
@@ -326,7 +361,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _bounds(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
-    bounds = int(low), int(high or low)
+    try:
+        bounds = int(low), int(high or low)
+    except ValueError:
+        bounds = 0, 0
     if not 1 <= bounds[0] <= bounds[1]:
         raise argparse.ArgumentTypeError("is N or MIN-MAX, from 1 on")
     return bounds

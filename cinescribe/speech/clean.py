@@ -120,7 +120,11 @@ class SpeechCleaner:
         self.diarizer = self._load_diarizer()
 
     def __call__(self, path: Path) -> CleanSpeech:
-        """Clean one film. Raises MediaError when it has no readable sound."""
+        """Clean one film.
+
+        Raises:
+            MediaError: it has no readable sound, or not the speaker told to be the narrator.
+        """
         from cinescribe.media.audio import AudioReport, spool_audio
         from cinescribe.speech.assignment import assign_words
         from cinescribe.speech.narrator import separate_narrator

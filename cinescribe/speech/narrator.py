@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cinescribe.errors import UsageError
+from cinescribe.errors import MediaError
 from cinescribe.speech.clean import SpeakerEvidence
 from cinescribe.utterance import Role, Utterance
 
@@ -91,7 +91,7 @@ def separate_narrator(
         voices: unit embedding per speaker, if the diarizer has them.
 
     Raises:
-        UsageError: `choice` names a speaker that is not there.
+        MediaError: `choice` names a speaker that is not there ("no-speaker").
     """
     counts = count_pronouns(utterances, language)
     names = list(counts)
@@ -102,7 +102,10 @@ def separate_narrator(
         narrators = {name.strip() for name in choice.split(",")}
         if missing := narrators - set(names):
             there = ", ".join(sorted(names)) or "nobody"
-            raise UsageError(f"narrator {', '.join(sorted(missing))} is not among the speakers ({there})")
+            told = ", ".join(sorted(missing))
+            raise MediaError(
+                "no-speaker", f"narrator {told} is not among the speakers ({there}); see its .rttm"
+            )
         return _narration(utterances, counts, narrators, 1.0, dict.fromkeys(names, "as told"), known=True)
     if language not in FIRST_PERSON:
         reasons = dict.fromkeys(names, f"no list of first-person pronouns for language {language!r}")

@@ -66,6 +66,7 @@ class TranscriptionOptions:
         level: root mean square that regions are brought to, of full scale; by `gain` at most.
         gap: seconds of silence between regions packed into one window.
         hardly: words a second below which a region of a packed window is read again by itself.
+        doubt: probability of a word below which its region is read again too.
         beam: hypotheses kept.
         batch: windows decoded at once.
     """
@@ -82,6 +83,7 @@ class TranscriptionOptions:
     gain: float = 10.0
     gap: float = 0.5
     hardly: float = 1.0
+    doubt: float = 0.01
     beam: int = 5
     batch: int = 8
 
@@ -147,7 +149,7 @@ class Transcriber:
             )
         if language not in ("", "en") and not engine.multilingual:
             raise UsageError(
-                f"these Whisper weights know English only, not {language!r}: choose others (--asr)"
+                f"these Whisper weights know English only, not {language!r}: use others, e.g. --asr whisper-base"
             )
         self.engine = engine
         self.language = language
@@ -176,7 +178,7 @@ class Transcriber:
         hardly = [
             index
             for index, (region, words) in enumerate(read)
-            if id(region) in packed and len(words) < self.options.hardly * (region.end - region.start)
+            if id(region) in packed and self._hardly_read(region, words)
         ]
         alone = [[replace(read[index][0], offset=0.0)] for index in hardly]
         for index, (region, words) in zip(
@@ -275,6 +277,11 @@ class Transcriber:
         frames = [min(FRAMES, round(100 * (w[-1].offset + w[-1].end - w[-1].start))) for w in windows]
         timed = engine.align(encoded, tokenizer, tokens, frames)
         return [cut_loops(join_punctuation(words), suppressed) for words in timed]
+
+    def _hardly_read(self, region: _Placed, words: Sequence[Word]) -> bool:
+        """Whether words may be missing: too few for the time, or one that the sound does not hold."""
+        few = len(words) < self.options.hardly * (region.end - region.start)
+        return few or min(word.probability for word in words) < self.options.doubt
 
     def _trust(self, region: _Placed, words: Sequence[Word], suppressed: Counter[str]) -> list[Word]:
         """The region's words if they can have been spoken there, else none."""

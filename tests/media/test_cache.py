@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from cinescribe import storage
 from cinescribe.errors import MediaError, UsageError
 from cinescribe.media.cache import FilmCache
 
@@ -172,5 +173,6 @@ def test_what_is_missing_says_so_without_secrets(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    storage.s3_client.cache_clear()
     with pytest.raises(MediaError, match="no credentials"), FilmCache(tmp_path, MB).local("s3://films/a.mp4"):
         pass

@@ -81,8 +81,10 @@ def test_jfk(cleaner, tmp_path):
     assert {u.speaker for u in speech.utterances} == {"SPEAKER_00"}
     assert (speech.language, speech.language_probability) == ("en", 1.0)
     assert speech.weights == {
-        "asr": "whisper-tiny.en", "segmentation": "pyannote-segmentation-3.0", "speaker_embedding": "campplus",
-    }  # fmt: skip
+        "asr": "whisper-tiny.en",
+        "segmentation": "pyannote-segmentation-3.0",
+        "speaker_embedding": "campplus",
+    }
     words = [word for u in speech.utterances for word in u.words]
     assert all(a.start <= b.start for a, b in pairwise(words))
     assert 0 <= words[0].start < 1
@@ -136,4 +138,5 @@ def test_both_engines_read_the_same(cleaner):
     int8_words = cleaner.transcriber(sound, regions).words
     plain = [[w.text.strip(",.").lower() for w in words] for words in (torch_words, int8_words)]
     assert plain[0] == plain[1]
-    assert all(abs(a.start - b.start) < 0.2 for a, b in zip(torch_words, int8_words, strict=True))
+    shifts = [abs(a.start - b.start) for a, b in zip(torch_words, int8_words, strict=True)]
+    assert np.median(shifts) < 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cinescribe.errors import UsageError
+from cinescribe.errors import MediaError
 from cinescribe.speech.narrator import count_pronouns, separate_narrator
 from cinescribe.utterance import Utterance
 
@@ -80,7 +80,7 @@ def test_the_answer_can_be_told():
     assert roles(separate_narrator(said, choice="a")) == {"a": "narrator", "b": "dialogue"}
     assert roles(separate_narrator(said, choice="none")) == {"a": "dialogue", "b": "dialogue"}
     assert roles(separate_narrator(said, choice="all")) == {"a": "narrator", "b": "narrator"}
-    with pytest.raises(UsageError, match=r"SPEAKER_09.*a, b"):
+    with pytest.raises(MediaError, match=r"SPEAKER_09.*a, b"):
         separate_narrator(said, choice="SPEAKER_09")
 
 
