@@ -149,7 +149,7 @@ class Transcriber:
             )
         if language not in ("", "en") and not engine.multilingual:
             raise UsageError(
-                f"these Whisper weights know English only, not {language!r}: use others, e.g. --asr whisper-base"
+                f"these Whisper weights know English only, not {language!r}: try --asr whisper-base"
             )
         self.engine = engine
         self.language = language
