@@ -1,5 +1,6 @@
 """A film's sound to clean words: diarize, transcribe, assign, find the narrator, restore sentences."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping
@@ -170,7 +171,9 @@ class SpeechCleaner:
             return CTranslate2Engine(found, threads=threads)
         if self.device != "cpu":
             return TorchEngine(found, device=self.device)
-        converted = zoo.store_folder() / "ctranslate2" / f"{found.stem}-{found.stat().st_size}"
+        with found.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        converted = zoo.store_folder() / "ctranslate2" / f"{found.stem}-{digest[:16]}"
         return CTranslate2Engine(convert_to_ctranslate2(found, converted), threads=threads)
 
     def _load_diarizer(self) -> "Diarizer":

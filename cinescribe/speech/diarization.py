@@ -6,7 +6,9 @@ are clustered over the whole film; and the windows vote. What is ours is the ord
 step, the sound of a voice cut out before it is embedded, and memory that does not grow with a film's sound.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -291,15 +293,14 @@ class PyannoteDiarizer:
     """Any pyannote.audio pipeline by hub name or local path (a gated one needs a token)."""
 
     def __init__(self, name: str, *, token: str | None = None, device: str = "cpu") -> None:
-        import os
-
         os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # no telemetry
         from pyannote.audio import Pipeline
 
         from cinescribe.errors import WeightsError
 
         try:
-            self.pipeline = Pipeline.from_pretrained(name, token=token)
+            with _tensors_only():
+                self.pipeline = Pipeline.from_pretrained(name, token=token)
         except Exception as error:
             raise WeightsError(f"pyannote pipeline {name!r} could not be loaded: {error}") from error
         if self.pipeline is None:
@@ -327,6 +328,22 @@ class PyannoteDiarizer:
             else {str(n): _unit(e) for n, e in zip(annotation.labels(), embeddings, strict=False)}
         )
         return Diarization(tuple(sorted(turns, key=lambda turn: (turn.start, turn.end))), voices)
+
+
+@contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Have torch refuse pickled code in the checkpoints that pyannote loads, whatever it asks for."""
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from torch.torch_version import TorchVersion
+
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        with torch.serialization.safe_globals([Problem, Resolution, Specifications, TorchVersion]):
+            yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

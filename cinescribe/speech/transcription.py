@@ -130,7 +130,7 @@ class Transcriber:
         options: thresholds.
 
     Raises:
-        UsageError: a language that Whisper or these weights don't know.
+        UsageError: a language that Whisper or these weights don't know, or names it takes for commands.
     """
 
     def __init__(
@@ -151,6 +151,8 @@ class Transcriber:
             raise UsageError(
                 f"these Whisper weights know English only, not {language!r}: try --asr whisper-base"
             )
+        if any("<|" in name for name in names):
+            raise UsageError("names may not hold Whisper's control tokens (<|...|>): give plain names")
         self.engine = engine
         self.language = language
         self.names = ", ".join(names)

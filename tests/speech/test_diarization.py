@@ -4,13 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cinescribe import zoo
+from cinescribe.errors import WeightsError
 from cinescribe.metrics.speech import diarization_error
 from cinescribe.speech.diarization import (
     CinescribeDiarizer,
     DiarizationOptions,
     Piece,
+    PyannoteDiarizer,
     cluster_voices,
     split_frames,
     stitch,
@@ -114,3 +117,20 @@ def test_a_real_conversation(diarizer):
     assert diarization_error(reference, found.turns, [(0.0, 30.0)]).rate < 0.10
     for vector in found.voices.values():
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow  # importing pyannote.audio takes ten seconds
+def test_a_pyannote_pipeline_with_code_in_its_checkpoint_is_refused(tmp_path):
+    class Code:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "it-ran",))
+
+    (tmp_path / "model").mkdir()
+    torch.save({"x": Code()}, tmp_path / "model" / "pytorch_model.bin")
+    (tmp_path / "config.yaml").write_text(
+        "pipeline:\n  name: pyannote.audio.pipelines.SpeakerDiarization\n  params:\n"
+        "    segmentation: $model/model\n    clustering: OracleClustering\n"
+    )
+    with pytest.raises(WeightsError, match="could not be loaded"):
+        PyannoteDiarizer(str(tmp_path))
+    assert not (tmp_path / "it-ran").exists()
