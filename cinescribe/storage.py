@@ -131,5 +131,5 @@ def _explained(uri: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         raise UsageError(
-            f"{uri}: {error}; check AWS_ENDPOINT_URL, the network and your credentials"
+            f"{uri}: {type(error).__name__}; check AWS_ENDPOINT_URL, the network and your credentials"
         ) from error

@@ -341,7 +341,7 @@ def main(argv: Sequence[str] | None = None, cleaner: type = SpeechCleaner) -> in
     out = out if storage.is_s3(out) else os.path.abspath(out)  # a worker may stand in another folder
     try:
         return run(Config(inputs=inputs, out=out, speech=speech, **arguments), cleaner)
-    except CinescribeError as error:
+    except (CinescribeError, OSError) as error:
         progress.complain(str(error))
         return 2
     except KeyboardInterrupt:

@@ -212,4 +212,4 @@ def s3_error(uri: str, error: Exception) -> MediaError:
 
 
 def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
+    return str((getattr(error, "response", None) or {}).get("Error", {}).get("Code", type(error).__name__))

@@ -127,13 +127,15 @@ class SpeechCleaner:
             MediaError: it has no readable sound, or not the speaker told to be the narrator.
         """
         from cinescribe.media.audio import AudioReport, spool_audio
+        from cinescribe.media.probe import described_stream, probe
         from cinescribe.speech.assignment import assign_words
         from cinescribe.speech.narrator import separate_narrator
         from cinescribe.speech.sentences import restore_sentences
         from cinescribe.speech.transcription import SAMPLE_RATE, speech_regions
 
         settings, watch, report = self.settings, _Stopwatch(), AudioReport()
-        sound = spool_audio(path, self.scratch, rate=SAMPLE_RATE, report=report)
+        stream = described_stream(probe(path))  # a described track of its own, where the film has one
+        sound = spool_audio(path, self.scratch, rate=SAMPLE_RATE, stream=stream, report=report)
         watch("decode")
         diarization = self.diarizer(
             sound, min_speakers=settings.min_speakers, max_speakers=settings.max_speakers

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cinescribe.errors import WeightsError
 from cinescribe.speech.embedding import SpeakerEncoder
 from cinescribe.speech.segmentation import FRAME_CENTRE, FRAME_STEP, FRAMES, SAMPLE_RATE, WINDOW, PyanNet
 
@@ -230,8 +232,14 @@ def cluster_voices(
     kept = np.flatnonzero(seconds >= min(options.min_cluster_seconds, seconds.max()))
     wanted = min(max(len(kept), min_speakers), max_speakers or len(good), len(good))
     if wanted != len(kept):
-        labels = fcluster(tree, wanted, criterion="maxclust") - 1
-        kept = np.unique(labels)
+        # The first cut with that many large clusters: the top of a tree is mostly outliers.
+        for height in np.unique(tree[:, 2])[::-1]:
+            labels = fcluster(tree, np.nextafter(height, 0), criterion="distance") - 1
+            seconds = np.bincount(labels, weights=frames[good]) * SECONDS_PER_FRAME / (seen * share)
+            kept = np.flatnonzero(seconds >= min(options.min_cluster_seconds, seconds.max()))
+            if len(kept) >= wanted:
+                break
+        kept = kept[np.argsort(-seconds[kept], kind="stable")[:wanted]]
     centroids = np.stack([embeddings[good][labels == label].mean(axis=0) for label in kept])
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     return np.argmax(embeddings @ centroids.T, axis=1)
@@ -296,8 +304,7 @@ class PyannoteDiarizer:
         os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # no telemetry
         from pyannote.audio import Pipeline
 
-        from cinescribe.errors import WeightsError
-
+        _refuse_foreign_code(Path(name))
         try:
             with _tensors_only():
                 self.pipeline = Pipeline.from_pretrained(name, token=token)
@@ -328,6 +335,22 @@ class PyannoteDiarizer:
             else {str(n): _unit(e) for n, e in zip(annotation.labels(), embeddings, strict=False)}
         )
         return Diarization(tuple(sorted(turns, key=lambda turn: (turn.start, turn.end))), voices)
+
+
+def _refuse_foreign_code(folder: Path) -> None:
+    """Raise WeightsError when a local pipeline's configuration names code outside pyannote.audio."""
+    config = folder / "config.yaml" if folder.is_dir() else folder
+    if not config.is_file():
+        return
+    import yaml
+
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+        named = content["pipeline"]["name"]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise WeightsError(f"{config} is no configuration of a pyannote pipeline") from error
+    if not str(named).startswith("pyannote.audio.pipelines.") or "preprocessors" in content:
+        raise WeightsError(f"{config} names code outside pyannote.audio.pipelines; it is not run")
 
 
 @contextmanager

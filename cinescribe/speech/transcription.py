@@ -143,9 +143,9 @@ class Transcriber:
     ) -> None:
         from whisper.tokenizer import LANGUAGES
 
-        if language and language not in LANGUAGES:
+        if language and language not in list(LANGUAGES)[: engine.languages]:
             raise UsageError(
-                f"language {language!r} is none of Whisper's: give its two-letter code, e.g. en or fr"
+                f"language {language!r} is none of these weights': give its two-letter code, e.g. en or fr"
             )
         if language not in ("", "en") and not engine.multilingual:
             raise UsageError(

@@ -108,12 +108,15 @@ def test_films_that_kill_or_stall_their_process_are_bounded(tmp_path: Path) -> N
 
 
 def test_an_interrupt_stops_and_the_same_command_goes_on(library: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    process = start("Slow", library, "--out", out)
-    while process.poll() is None and not tables.written_names(str(out), "speech"):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=120)
+    for attempt in range(4):  # on a busy machine the signal may come when all is done
+        out = tmp_path / f"out{attempt}"
+        process = start("Slow", library, "--out", out)
+        while process.poll() is None and not tables.written_names(str(out), "speech"):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=120)
+        if process.returncode != 0:
+            break
     assert process.returncode == 130, told
     assert "goes on" in told
     process = start("Slow", library, "--out", out)

@@ -134,3 +134,20 @@ def test_a_pyannote_pipeline_with_code_in_its_checkpoint_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="could not be loaded"):
         PyannoteDiarizer(str(tmp_path))
     assert not (tmp_path / "it-ran").exists()
+
+
+def test_a_pyannote_pipeline_that_names_other_code_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "pipeline:\n  name: types.SimpleNamespace\npreprocessors:\n  x:\n    name: subprocess.Popen\n"
+    )
+    with pytest.raises(WeightsError, match="it is not run"):
+        PyannoteDiarizer(str(tmp_path))
+
+
+def test_asking_for_more_speakers_does_not_merge_those_found():
+    """Two voices and a few outliers: the outliers must not take the places of the voices."""
+    rng = np.random.default_rng(3)
+    embeddings, owner = voices(rng, [200, 200])
+    embeddings = np.concatenate([embeddings, unit(rng.normal(size=(3, 16)))])
+    found = cluster_voices(embeddings, np.full(403, 168), OPTIONS, min_speakers=3)[:400]
+    assert len(set(found[owner == 0]) & set(found[owner == 1])) == 0
