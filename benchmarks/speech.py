@@ -189,9 +189,9 @@ def silence(bench: Bench) -> None:
 
     video = bench.data / "video"
     clips = {
-        "music and birdsong: big_buck_bunny_0_30.webm": video / "big_buck_bunny_0_30.webm",
-        "silent film's track: chaplin.mp4": video / "chaplin.mp4",
-        "a cockatoo: cockatoo.mp4": video / "cockatoo.mp4",
+        "cartoon without dialogue: big_buck_bunny_0_30.webm": video / "big_buck_bunny_0_30.webm",
+        "silent film: chaplin.mp4": video / "chaplin.mp4",
+        "bird: cockatoo.mp4": video / "cockatoo.mp4",
     }
     with tempfile.TemporaryDirectory() as folder:
         clips["white noise, 30 s"] = write_wav(
@@ -211,7 +211,7 @@ def silence(bench: Bench) -> None:
                 [name, f"{len(sound) / RATE:.1f}", *(f"{len(w)} {said(w)[:40]!r}" for w in (ours, *theirs))]
             )
     bench.table(
-        "Words invented on sound without speech",
+        "Words invented on sound without speech (of the clips, as their descriptions say)",
         ["sound", "seconds", "ours", "whisper library", "whisper library, beam 5"],
         rows,
     )
@@ -248,13 +248,11 @@ def read_speech(folder: Path) -> list[tuple[Path, str]]:
     for text in sorted((folder / "pocketsphinx" / "librivox").glob("*.txt")):
         found.append((text.with_suffix(".wav"), text.read_text(encoding="utf-8")))
     lhotse = folder / "lhotse"
+    mixture = json.loads((lhotse / "mix_cut_test" / "overlayed_audio_cut_manifest.json").read_text())
     cuts = [
         *json.loads((lhotse / "ljspeech" / "cuts.json").read_text()),
         *json.loads((lhotse / "ami" / "cuts.json").read_text()),
-        # Of the mixture's two recordings only the first carries its own text.
-        json.loads((lhotse / "mix_cut_test" / "overlayed_audio_cut_manifest.json").read_text())[0]["tracks"][
-            0
-        ]["cut"],
+        mixture[0]["tracks"][0]["cut"],  # of its two recordings only the first carries its own text
     ]
     for cut in cuts:
         source = cut["recording"]["sources"][0]["source"].removeprefix("test/fixtures/")
@@ -281,14 +279,10 @@ def narrator(bench: Bench) -> None:
             right = narrator_found(clean, described)
             share, wrong = narrated_time(described, narrated), word_errors(text, said(narrated))
             found, shares, counts = found + right, shares + share, counts + wrong
-            row = [seed, truth.narrator_voice, f"{len(clean.evidence)}/{characters + 1}", right]
-            row += [
-                f"{clean.narrator_confidence:.3f}",
-                percent(share.found),
-                percent(share.right),
-                errors(wrong),
-            ]
-            rows.append(row)
+            figures = [percent(share.found), percent(share.right), errors(wrong)]
+            voices = f"{len(clean.evidence)}/{characters + 1}"
+            confidence = f"{clean.narrator_confidence:.3f}"
+            rows.append([seed, truth.narrator_voice, voices, right, confidence, *figures])
     total = [percent(shares.found), percent(shares.right), errors(counts)]
     rows.append(["all", "", "", f"{found} of {len(seeds)}", "", *total])
     bench.table(
