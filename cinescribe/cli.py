@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 # Commands that parse their own arguments: what they do, and the module whose `main(argv)` does it.
 COMMANDS = {
     "transcribe": ("films to clean speech, with audio description set apart", "pipelines.transcribe"),
+    "extract": ("films to features: what is seen and heard, by frozen encoders", "pipelines.extract"),
+    "index": ("tables of speech and features to an index of moments", "pipelines.index"),
+    "search": ("find the moment in an index", "cinescribe.search.command"),
+    "serve": ("search over HTTP, with a page to find, play and hear moments", "serve.command"),
     "curate": ("captions of how-to videos to clean sentences", "cinescribe.speech.curation"),
     "sync": ("put an audio-description track on a film's clock", "cinescribe.speech.sync"),
     "film": ("render a sample film with its exact truth", "cinescribe.cineworld.film"),

@@ -10,7 +10,23 @@ from typing import Literal
 
 from cinescribe.errors import WeightsError
 
-Role = Literal["asr", "segmentation", "speaker_embedding", "diarization", "punctuation", "voice"]
+Role = Literal[
+    "asr",
+    "segmentation",
+    "speaker_embedding",
+    "diarization",
+    "punctuation",
+    "voice",
+    "objects",
+    "actions",
+    "clip",
+    "video_text",
+    "sentence",
+    "words",
+    "scene",
+    "audio",
+    "face",
+]
 Profile = Literal["small", "paper"]
 
 

@@ -1,0 +1,1 @@
+"""Frozen feature extractors, one file each; `protocol` says what they share, `catalogue` names them."""

@@ -1,0 +1,98 @@
+"""What one asks of the index and what it answers; nothing here touches the index."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Where evidence comes from: what somebody says, what the narrator describes, what is seen (CLIP, for queries
+# in words or pictures), and what was recognised (visual words: objects and actions, without CLIP's weights).
+Source = Literal["speech", "description", "visual", "words"]
+SOURCES: tuple[Source, ...] = ("speech", "description", "visual", "words")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which moments may be found; empty means any.
+
+    Attributes:
+        films: film ids.
+        start, end: seconds; moments that touch [start, end) of their film. None: no bound.
+        speakers: labels such as SPEAKER_00; only evidence of theirs counts.
+        roles: narrator, dialogue, unknown; only evidence of such utterances counts.
+        sources: only evidence of these counts.
+    """
+
+    films: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    speakers: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question: words, a picture, a clip, or words with one of them.
+
+    Attributes:
+        text: what is looked for, in words; words in double quotes must be said or described literally.
+        frames: uint8 [T, H, W, 3], RGB: one frame is a picture, several are a clip; None without.
+        limit: most moments to answer with.
+    """
+
+    text: str = ""
+    frames: NDArray[np.uint8] | None = None
+    filters: Filters = field(default_factory=Filters)
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a moment was found.
+
+    Attributes:
+        source: where it comes from.
+        start, end: seconds, of what was said or seen.
+        text: what was said or described, or the names of what was recognised; "" for `visual`.
+        speaker, role: of speech and description, else "".
+        rank: 1-based among the hits of its source.
+        similarity: as its source measures it (cosine, BM25).
+        share: its part of the moment's score; the shares of a moment add up to its score.
+        matched: the query's words found in `text`, in its order, for marking.
+    """
+
+    source: Source
+    start: float
+    end: float
+    text: str
+    speaker: str
+    role: str
+    rank: int
+    similarity: float
+    share: float
+    matched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of a film, [start, end) seconds, with the evidence for it, the strongest first."""
+
+    film_id: str
+    start: float
+    end: float
+    score: float
+    why: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The moments, best first, and what the user should know of how they were found.
+
+    Attributes:
+        notes: such as "no CLIP features in this index: what is seen is searched by visual words".
+    """
+
+    moments: tuple[Moment, ...]
+    notes: tuple[str, ...] = ()
