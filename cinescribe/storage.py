@@ -110,6 +110,85 @@ def list_names(folder: str) -> set[str]:
         return {item["Key"][len(prefix) :] for page in pages for item in page.get("Contents", ())}
 
 
+def list_folders(folder: str) -> set[str]:
+    """Names of the folders directly in a folder, hidden ones left out; empty when there is no such folder."""
+    if not is_s3(folder):
+        try:
+            entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
+        except FileNotFoundError:
+            return set()
+        return {entry.name for entry in entries if not entry.name.startswith(".")}
+    bucket, prefix = _location(join(folder, ""))
+    with _explained(folder):
+        pages = (
+            s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        )
+        return {
+            item["Prefix"][len(prefix) :].rstrip("/")
+            for page in pages
+            for item in page.get("CommonPrefixes", ())
+        }
+
+
+def list_stamps(folder: str) -> dict[str, str]:
+    """The files directly in a folder, as `list_names`, each with what changes when it is written anew.
+
+    On S3 that is the object's ETag, in a folder the file's size and time.
+    """
+    if not is_s3(folder):
+        stamps = {}
+        for name in list_names(folder):
+            try:
+                entry = os.stat(os.path.join(folder, name))
+            except FileNotFoundError:  # deleted meanwhile
+                continue
+            stamps[name] = f"{entry.st_size}-{entry.st_mtime_ns}"
+        return stamps
+    bucket, prefix = _location(join(folder, ""))
+    with _explained(folder):
+        pages = (
+            s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        )
+        items = [item for page in pages for item in page.get("Contents", ())]
+    return {item["Key"][len(prefix) :]: item["ETag"].strip('"') for item in items}
+
+
+def read_tagged(uri: str) -> tuple[bytes, str]:
+    """An object on S3 and its ETag; nothing and "" when there is none."""
+    bucket, key = _location(uri)
+    try:
+        with _explained(uri):
+            answer = s3_client().get_object(Bucket=bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+    except FileNotFoundError:
+        return b"", ""
+
+
+def write_if(uri: str, data: bytes, tag: str) -> str:
+    """Write an object on S3 if it still has that ETag, or, with "", if there is none.
+
+    Returns:
+        Its new ETag, "" when somebody else was faster.
+    """
+    from botocore.exceptions import ClientError
+
+    bucket, key = _location(uri)
+    client = s3_client()
+    with _explained(uri):
+        try:
+            if tag:
+                return client.put_object(Bucket=bucket, Key=key, Body=data, IfMatch=tag)["ETag"]
+            return client.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")["ETag"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in (
+                "PreconditionFailed",
+                "ConditionalRequestConflict",
+                "NoSuchKey",
+            ):
+                return ""
+            raise
+
+
 def _location(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key

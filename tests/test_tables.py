@@ -3,6 +3,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 from cinescribe import storage, tables
+from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
 from cinescribe.media.probe import AudioTrack, MediaInfo
@@ -112,6 +114,56 @@ def test_what_is_not_a_row_is_named(root: str) -> None:
     assert tables.read_row(root, "films", "none") is None
 
 
+SPEC = EncoderSpec("colour", hz=2.5, dim=3, offsets=(0.0,))
+
+
+def write_features(root: str, film_id: str, chunk: int, first: int, values: np.ndarray) -> None:
+    film = FilmRef(film_id, f"/films/{film_id}.mp4", 1, "e")
+    seconds = (chunk, 10.0 * chunk, 10.0 * chunk + 10.0)
+    row = tables.feature_row(film, seconds, SPEC, first, values, {"image": "colours"})
+    tables.write_row(root, "features/colour", film_id, row, chunk)
+
+
+def test_features_of_a_film_come_back_whole_from_its_own_files_only(root: str) -> None:
+    values = np.arange(60 * 3, dtype=np.float16).reshape(60, 3)
+    values[7] = np.nan
+    for chunk in (1, 0):  # in any order
+        write_features(root, "a", chunk, 25 * chunk, values[25 * chunk : 25 * chunk + 25])
+    write_features(root, "a", 3, 75, values[50:])  # chunk 2 is missing
+    write_features(root, "a@00000", 0, 0, values[:2])
+    write_features(root, "x" * 300, 0, 0, values[:1])
+    storage.write_bytes(storage.join(root, "features/colour", "b@00000.parquet"), b"never opened")
+    read = tables.read_features(root, "colour", "a")
+    assert read is not None
+    assert (read.hz, read.etag, read.weights) == (2.5, "e", {"image": "colours"})
+    assert read.array.dtype == np.float16
+    np.testing.assert_array_equal(read.array, values)
+    np.testing.assert_array_equal(read.times, np.r_[np.arange(50), np.arange(75, 85)] / 2.5)
+    several = tables.read_features_of(root, "colour", ["a@00000", "x" * 300, "none"])
+    assert {film_id: len(of.times) for film_id, of in several.items()} == {"a@00000": 2, "x" * 300: 1}
+    assert tables.read_features(root, "colour", "none") is None
+    assert tables.read_features(root, "other", "a") is None
+    assert tables.encoders_of(root) == ["colour"]
+    with pytest.raises(UsageError, match="features/ENCODER"):
+        tables.read_features(root, "../colour", "a")
+
+
+def test_features_without_any_keep_their_dimension(tmp_path: Path) -> None:
+    write_features(str(tmp_path), "a", 0, 0, np.zeros((0, 3), np.float16))
+    read = tables.read_features(str(tmp_path), "colour", "a")
+    assert read is not None
+    assert read.array.shape == (0, 3)
+    assert tables.encoders_of(str(tmp_path / "nowhere")) == []
+
+
+def test_a_table_of_features_reads_like_the_others(root: str) -> None:
+    for chunk in (2, 0, 1):
+        write_features(root, "a", chunk, 25 * chunk, np.ones((25, 3), np.float16))
+    table = tables.read_table(root, "features/colour")
+    assert table["chunk"].to_pylist() == [0, 1, 2]
+    assert tables.read_table(root, "features/none").schema == tables.SCHEMAS["features"]
+
+
 def test_errors_of_s3_say_what_to_do_and_hold_no_secret(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not storage.is_s3(root):
         pytest.skip("S3 only")
@@ -169,6 +221,13 @@ def test_a_failed_write_leaves_the_old_row(tmp_path: Path, monkeypatch: pytest.M
 
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
+
+
+@given(IDS, IDS, st.integers(0, 100_000), st.integers(0, 100_000))
+def test_names_of_chunks_tell_films_and_chunks_apart(one: str, other: str, n: int, m: int) -> None:
+    same = (one, n) == (other, m)
+    assert (tables.file_name(one, n) == tables.file_name(other, m)) == same
+    assert tables.file_name(one, n) != tables.file_name(other)
 
 
 @given(IDS, IDS)
