@@ -1,0 +1,266 @@
+"""The index on disk: a LanceDB database under `<root>/index`, a local folder or `s3://`.
+
+texts     an utterance a row: what was said or described, with its sentence vector and a full-text index
+visuals   a window of a film a row: the visual words recognised in it
+clip      a window a row: its CLIP vector; only where there are CLIP features
+films     a film a row: what its other rows were made from
+
+A film's old rows in a table make way for the new ones in one commit, and its row in `films` is written last.
+So whoever is killed in between has left whole films, old or new, and the next run does again the film whose
+row in `films` does not say it was done. Readers see the last commit of each table.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from cinescribe import storage
+from cinescribe.errors import UsageError
+from cinescribe.search.filters import literal
+from cinescribe.search.lock import writer_lock
+
+TEXT_DIM = 384  # of a sentence vector
+
+EVIDENCE = ("texts", "visuals", "clip")  # the tables with rows of evidence
+_KEPT = timedelta(hours=1)  # how long a replaced version stays for readers that have it open
+
+# Measured with benchmarks/search.py: below, scanning every vector is as fast and exact.
+ANN_FROM = 50_000
+
+
+def schema(table: str, dim: int = TEXT_DIM) -> pa.Schema:
+    """The schema of a table; `dim` is that of its vectors. Times are seconds."""
+    columns: dict[str, pa.DataType] = {"id": pa.string(), "film_id": pa.string()}
+    if table == "films":
+        columns = {
+            "film_id": pa.string(),
+            "uri": pa.string(),
+            "duration": pa.float64(),
+            "stamps": pa.string(),
+        }
+    else:
+        columns |= {"start": pa.float64(), "end": pa.float64()}
+    if table == "texts":
+        columns |= {name: pa.string() for name in ("source", "role", "speaker", "text")}
+    if table == "visuals":
+        # `tokens` is what the index looks up; see cinescribe/search/documents.py.
+        word = pa.struct([pa.field("label", pa.int32()), pa.field("confidence", pa.float32())])
+        columns |= {"tokens": pa.string(), "words": pa.list_(word)}
+    if table in ("texts", "clip"):
+        columns |= {"vector": pa.list_(pa.float16(), dim)}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFilm:
+    """What the index knows of a film.
+
+    Attributes:
+        uri: the film's address when it was transcribed; "" when its table of films was not there.
+        duration: seconds, 0 when unknown.
+        stamps: what its rows were made from: an etag for each table, and the encoders.
+    """
+
+    film_id: str
+    uri: str
+    duration: float
+    stamps: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FilmRows:
+    """All rows of one film, by table; a table that is left out keeps the rows that it has."""
+
+    film: IndexedFilm
+    rows: Mapping[str, pa.Table] = field(default_factory=dict)
+
+
+class Store:
+    """The index under a root.
+
+    Args:
+        root: the folder or `s3://` prefix of the tables.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.uri = storage.join(root, "index")
+        import lancedb
+
+        with explained(self.uri):
+            self.database = lancedb.connect(self.uri, storage_options=storage_options(self.uri))
+
+    def names(self) -> set[str]:
+        """The tables that are there."""
+        if not storage.is_s3(self.uri) and not os.path.isdir(self.uri):
+            return set()
+        with explained(self.uri):
+            return set(self.database.list_tables().tables)
+
+    def open(self, table: str) -> Any:
+        """A table, at its last commit."""
+        with explained(self.uri):
+            return self.database.open_table(table)
+
+    def films(self) -> dict[str, IndexedFilm]:
+        """The films that are wholly indexed, by id."""
+        if "films" not in self.names():
+            return {}
+        with explained(self.uri):
+            rows = self.open("films").to_arrow().to_pylist()
+        return {row["film_id"]: IndexedFilm(**{**row, "stamps": json.loads(row["stamps"])}) for row in rows}
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    def replace(self, films: Sequence[FilmRows]) -> int:
+        """Put films in place of what the index has of them; another writer is waited for.
+
+        Films that meanwhile were indexed from the same are left as they are.
+
+        Returns:
+            How many were written.
+        """
+        with writer_lock(self.uri), explained(self.uri):
+            there = self.films()
+            films = [
+                film
+                for film in films
+                if (old := there.get(film.film.film_id)) is None or old.stamps != film.film.stamps
+            ]
+            if not films:
+                return 0
+            for table in EVIDENCE:
+                parts = {film.film.film_id: film.rows[table] for film in films if table in film.rows}
+                if parts:
+                    self._replace(table, parts.keys(), pa.concat_tables(parts.values()))
+            rows = [
+                {
+                    "film_id": film.film.film_id,
+                    "uri": film.film.uri,
+                    "duration": film.film.duration,
+                    "stamps": json.dumps(dict(film.film.stamps), sort_keys=True),
+                }
+                for film in films
+            ]
+            self._replace(
+                "films", [film.film.film_id for film in films], pa.Table.from_pylist(rows, schema("films"))
+            )
+        return len(films)
+
+    def remove(self, film_ids: Sequence[str]) -> None:
+        """Take films out of the index."""
+        if not film_ids:
+            return
+        with writer_lock(self.uri), explained(self.uri):
+            names = self.names()
+            for table in (*EVIDENCE, "films"):
+                if table in names:
+                    for some in _portions(film_ids):
+                        self.open(table).delete(_of_films(some))
+
+    def _replace(self, table: str, film_ids: Iterable[str], rows: pa.Table) -> None:
+        """All rows of these films for these, in one commit."""
+        opened = self._create(table, rows.schema)
+        if opened.schema != rows.schema:
+            raise UsageError(
+                f"{self.uri}: its table {table!r} was made by other encoders or another version; delete the "
+                "folder and run `cinescribe index` again"
+            )
+        key = "film_id" if table == "films" else "id"
+        merge = opened.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+        merge.when_not_matched_by_source_delete(_of_films(list(film_ids))).execute(rows)
+
+    def _create(self, table: str, rows: pa.Schema) -> Any:
+        if table in self.names():
+            opened = self.database.open_table(table)
+        else:
+            opened = self.database.create_table(table, schema=rows, exist_ok=True)
+        if missing := self._missing(opened, _word_indices(opened)):  # without them words can't be searched
+            for column, config in missing.items():
+                opened.create_index(column, config=config)
+        return opened
+
+    @staticmethod
+    def _missing(table: Any, indices: Mapping[str, Any]) -> dict[str, Any]:
+        have = {column for index in table.list_indices() for column in index.columns}
+        return {column: config for column, config in indices.items() if column not in have}
+
+    def optimise(self, ann_from: int = ANN_FROM) -> None:
+        """Make the indices that are missing, bring the others up to date, and join small files.
+
+        Replaced versions are kept for an hour, for readers that have them open.
+        """
+        with writer_lock(self.uri), explained(self.uri):
+            for table in sorted(self.names()):
+                opened = self.open(table)
+                for column, config in self._missing(opened, _indices(opened, ann_from)).items():
+                    opened.create_index(column, config=config)
+                opened.optimize(cleanup_older_than=_KEPT)
+
+
+def _word_indices(table: Any) -> dict[str, Any]:
+    """The indices without which words can't be looked up, by column."""
+    from lancedb.index import FTS
+
+    if "text" in table.schema.names:
+        # Positions, for literal quotes; stop words stay, for they are part of what is quoted.
+        return {"text": FTS(with_position=True, stem=True, remove_stop_words=False)}
+    if "tokens" in table.schema.names:
+        return {"tokens": FTS(base_tokenizer="whitespace", stem=False, remove_stop_words=False)}
+    return {}
+
+
+def _indices(table: Any, ann_from: int) -> dict[str, Any]:
+    """The indices that a table should have, by column."""
+    from lancedb.index import BTree, IvfHnswSq
+
+    rows = table.count_rows()
+    indices: dict[str, Any] = {"film_id": BTree()} if rows else {}
+    if "vector" in table.schema.names and rows >= ann_from:
+        indices["vector"] = IvfHnswSq(distance_type="cosine")
+    return indices | _word_indices(table)
+
+
+def _portions(film_ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(film_ids), size):
+        yield film_ids[begin : begin + size]
+
+
+def _of_films(film_ids: Iterable[str]) -> str:
+    return f"film_id IN ({', '.join(map(literal, film_ids))})"
+
+
+def storage_options(uri: str) -> dict[str, str] | None:
+    """How LanceDB reaches S3: from the environment that the other tables are reached with."""
+    if not storage.is_s3(uri):
+        return None
+    client = storage.s3_client()
+    endpoint = client.meta.endpoint_url
+    options = {"aws_region": client.meta.region_name or "us-east-1"}
+    if os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        options |= {"aws_endpoint": endpoint, "allow_http": str(endpoint.startswith("http://")).lower()}
+    return options
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn LanceDB's errors into a UsageError that says what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        if any(sign in said for sign in ("No space left", "os error 28", "os error 122", "os error 27")):
+            raise UsageError(
+                f"{uri}: the disk is full; make room and run the same command again, what was committed is "
+                "kept and readable"
+            ) from error
+        raise UsageError(
+            f"{uri}: {said[:300]}; if it goes on, check the address and your rights to it, or delete the "
+            "folder and run `cinescribe index` again"
+        ) from error
