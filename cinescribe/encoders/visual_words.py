@@ -91,7 +91,11 @@ class WordMatcher:
 
         A moment's score is the sum over its words of weight x confidence.
         """
-        query = self._encoder.encode([text]).astype(np.float32)[0]
+        return self.weights_of(self._encoder.encode([text])[0])
+
+    def weights_of(self, vector: NDArray[np.float16]) -> dict[int, float]:
+        """`weights` of a query that is encoded already."""
+        query = vector.astype(np.float32)
         cosine = np.full(len(LABELS), -1.0, np.float32)
         np.maximum.at(cosine, self._owners, self._vectors @ query)
         found = np.flatnonzero(cosine >= SIMILARITY_FLOOR)
