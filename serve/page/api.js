@@ -1,0 +1,91 @@
+// The service's HTTP interface. Every failure is a Trouble whose kind says what the page can do about it.
+
+/** kind: key (401), busy (429, 503), offline, refused (another 4xx), broken (5xx or not JSON). */
+export class Trouble extends Error {
+  constructor(kind, message, { status = 0, wait = null, request = "" } = {}) {
+    super(message);
+    Object.assign(this, { kind, status, wait, request });
+  }
+}
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const why = navigator.onLine ? "The service can’t be reached." : "This device is offline.";
+    throw new Trouble("offline", why);
+  }
+  if (answer.ok) {
+    if (answer.status === 204) return null;
+    try {
+      return await answer.json();
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Trouble("broken", "The service’s answer broke off.", { status: answer.status });
+    }
+  }
+  throw await trouble(answer);
+}
+
+async function trouble(answer) {
+  const body = await answer.json().catch(() => ({}));
+  const { message = `The service answered with status ${answer.status}.`, request_id: request = "" } = body.error ?? {};
+  const facts = { status: answer.status, request, wait: null };
+  if (answer.status === 401) return new Trouble("key", message, facts);
+  if (answer.status === 503 || answer.status === 429) {
+    facts.wait = seconds(answer.headers.get("Retry-After"));
+    return new Trouble("busy", message, facts);
+  }
+  return new Trouble(answer.status < 500 ? "refused" : "broken", message, facts);
+}
+
+/** Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). */
+function seconds(header) {
+  if (!header) return null;
+  const value = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isFinite(value) ? Math.min(120, Math.max(1, Math.ceil(value))) : null;
+}
+
+const json = (body) => ({
+  method: "POST",
+  headers: { Accept: "application/json", "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+/** Moments for `query`; `file` is a picture or clip or null. */
+export function search(query, file, signal) {
+  if (!file) return ask("/v1/search", { ...json(query), signal });
+  const form = new FormData();
+  form.append("query", JSON.stringify(query));
+  form.append("file", file, file.name);
+  return ask("/v1/search/upload", { method: "POST", body: form, signal });
+}
+
+export function films({ limit = 24, after = null, query = "" } = {}, signal) {
+  const parameters = new URLSearchParams({ limit });
+  if (after) parameters.set("after", after);
+  if (query) parameters.set("query", query);
+  return ask(`/v1/films?${parameters}`, { signal });
+}
+
+/** One film with its voices. An id may hold slashes: they stay slashes. */
+export function film(id, signal) {
+  return ask(`/v1/films/${id.split("/").map(encodeURIComponent).join("/")}`, { signal });
+}
+
+export const openSession = (key) => ask("/v1/session", json({ key }));
+
+/** The text of a WebVTT track. */
+export async function track(source, signal) {
+  let answer;
+  try {
+    answer = await fetch(source, { credentials: "same-origin", signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Trouble("offline", "The service can’t be reached.");
+  }
+  if (!answer.ok) throw await trouble(answer);
+  return answer.text();
+}
