@@ -166,6 +166,14 @@ def delete_row(root: str, table: str, key: str, chunk: int | None = None) -> Non
     storage.delete(storage.join(root, table, file_name(key, chunk)))
 
 
+def delete_chunks(root: str, table: str, key: str) -> None:
+    """Delete the row of that key and the rows of its chunks, from a table that has some of either."""
+    whole, stem = file_name(key), file_name(key).removesuffix(".parquet")
+    for name in written_names(root, table):
+        if name == whole or name.rpartition("@")[0] == stem:
+            storage.delete(storage.join(root, table, name))
+
+
 def read_row(root: str, table: str, key: str, chunk: int | None = None) -> Row | None:
     """The row of that key, or None."""
     try:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from pipelines.plan import Unit
 
-_MEMORY = {"small": 1.5 * 2**30, "paper": 6 * 2**30}  # of a speech worker, bytes
-_MOST_THREADS = 4  # of a speech worker
+# Of a worker, bytes: of speech by its profile, of features with some encoders.
+_MEMORY = {"small": 1.5 * 2**30, "paper": 6 * 2**30, "features": 2.5 * 2**30}
+_MOST_THREADS = 4  # of a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Shares:
     def __str__(self) -> str:
         gpu = f" and {self.gpus:g} GPU" if self.gpus else ""
         plural = "s" * (self.workers > 1)
-        return f"{self.workers} speech worker{plural} of {self.threads} threads{gpu}, films prepared beside"
+        return f"{self.workers} worker{plural} of {self.threads} threads{gpu}"
 
 
 def connect(address: str) -> bool:
@@ -79,6 +80,19 @@ def connect(address: str) -> bool:
 
 
 @contextmanager
+def session(address: str) -> Iterator[None]:
+    """Ray while entered; what was started here ends with it."""
+    ours = connect(address)
+    try:
+        yield
+    finally:
+        if ours:
+            import ray
+
+            ray.shutdown()
+
+
+@contextmanager
 def _silent_stderr() -> Iterator[None]:
     """Drop what this process writes to its standard error, from C++ too."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -99,7 +113,12 @@ def machines() -> list[dict[str, float]]:
 
 
 def share(
-    nodes: Sequence[Mapping[str, float]], units: int, profile: str, workers: int = 0, threads: int = 0
+    nodes: Sequence[Mapping[str, float]],
+    units: int,
+    profile: str,
+    workers: int = 0,
+    threads: int = 0,
+    gpus_per_worker: float = 1.0,
 ) -> Shares:
     """Divide the machines among at most `units` workers; 0 workers or threads means: decide.
 
@@ -116,21 +135,24 @@ def share(
         on_a_node = workers
         memory = min(memory, 0.9 * largest["memory"] / workers)
     elif gpus:
-        on_a_node = int(gpus)
+        on_a_node = max(1, int(gpus / gpus_per_worker + 1e-9))
     else:
         evenly = math.ceil((workers or units) / len(nodes))
         on_a_node = max(1, int(min(cores // (threads or 1), largest["memory"] // memory, evenly)))
     threads = threads or max(1, min(_MOST_THREADS, int(cores // on_a_node)))
     film_cpus = 1.0 if cores >= 4 else 0.5
     if not workers:
-        slots = [node.get("GPU", 0) if gpus else on_a_node * (node.get("CPU", 0) > 0) for node in nodes]
+        slots = [
+            int(node.get("GPU", 0) / gpus_per_worker + 1e-9) if gpus else on_a_node * (node.get("CPU", 0) > 0)
+            for node in nodes
+        ]
         rooms = [min(slot, node["memory"] // memory) for slot, node in zip(slots, nodes, strict=True)]
         workers = max(1, min(int(sum(rooms)), units))
     return Shares(
         workers=workers,
         threads=threads,
         cpus=min(float(threads), math.floor(100 * (cores - film_cpus) / on_a_node) / 100),
-        gpus=min(1.0, math.floor(100 * gpus / on_a_node) / 100),
+        gpus=min(gpus_per_worker, math.floor(100 * gpus / on_a_node) / 100),
         memory=math.floor(memory),
         film_cpus=film_cpus,
     )

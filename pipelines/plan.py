@@ -3,38 +3,47 @@
 The plan is a table of its own (`plan/<pipeline>.parquet`): the id and the etag of every film the output
 folder was ever made from, and the settings it was made with. The next run compares: a film whose bytes
 changed is done again, and settings that would make different rows are refused, not mixed into one table.
+
+Pipelines that share a folder share its `films`. So a film's row there goes by its own etag, not by the plan
+of whoever asks; it is read where the plans of the folder don't all know the film as it is now.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
+from typing import Generic, TypeVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
 
+SHARED = "films"  # the stage, and its table, that all pipelines begin with
+Key = TypeVar("Key", str, tuple[str, int])  # of a film, or of a chunk of it
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One unit of work: a film, and the stages it still needs, in order."""
+    """One unit of work: a film or a chunk of it, and the stages it still needs, in order."""
 
     film: FilmRef
     todo: tuple[str, ...]
+    chunk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one stage stands: ids of the films it has to do, that have their row, and that failed."""
+class Standing(Generic[Key]):
+    """Where one stage stands: keys of the units it has to do, that have their row, and that failed."""
 
-    planned: frozenset[str]
-    done: frozenset[str]
-    failed: frozenset[str]
+    planned: frozenset[Key]
+    done: frozenset[Key]
+    failed: frozenset[Key]
 
     @property
-    def missing(self) -> frozenset[str]:
+    def missing(self) -> frozenset[Key]:
         """Planned, and neither done nor failed."""
         return self.planned - self.done - self.failed
 
@@ -51,7 +60,9 @@ def make_plan(
     stages: Sequence[str],
     *,
     settings: Mapping[str, object],
-    files_of: Callable[[str], Iterable[str]],
+    files_of: Callable[[str], Iterable[str]] = lambda _: (),
+    chunk_tables: Sequence[str] = (),
+    settings_grow: bool = False,
     retry_failed: bool = False,
 ) -> list[Unit]:
     """Compare the films with what is there, take back what no longer holds, and write the plan.
@@ -64,6 +75,8 @@ def make_plan(
             row in the one before.
         settings: what the rows depend on besides the films.
         files_of: addresses of the files that a film has besides its rows.
+        chunk_tables: tables with a row a chunk, which a film that changed must leave too.
+        settings_grow: settings that `out` was made without join those it was made with.
         retry_failed: films in `errors` are tried again.
 
     Returns:
@@ -73,25 +86,32 @@ def make_plan(
         UsageError: `out` was made with other settings, or a film's id belongs to another film there.
     """
     known, made_with = _read(address(out, pipeline))
-    _same_settings(out, made_with, settings)
+    settings = json.loads(json.dumps(dict(settings)))
+    if settings_grow and made_with is not None:
+        _same_settings(out, made_with, {name: settings.get(name, old) for name, old in made_with.items()})
+        settings = {**made_with, **settings}
+    else:
+        _same_settings(out, made_with, settings)
+    plans = _all_plans(out)
+    _same_films(out, films, plans)
+    _take_back_shared(out, films, plans)
+    own = [stage for stage in stages if stage != SHARED]
     for film in films:
         old = known.get(film.film_id)
         if old and old.etag != film.etag:
-            if old.uri != film.uri:
-                raise UsageError(
-                    f"{film.uri}: {out} already has another film named {film.film_id!r} ({old.uri}); "
-                    "give another --out"
-                )
             # Before the new etag is written down: whoever stops us here, the next run sees the change again.
-            for stage in stages:
+            for stage in own:
                 tables.delete_row(out, stage, film.film_id)
                 tables.delete_row(out, "errors", tables.error_key(stage, film.film_id))
+            for table in chunk_tables:
+                tables.delete_chunks(out, table, film.film_id)
+                tables.delete_chunks(out, "errors", tables.error_key(table, film.film_id))
             for file in files_of(film.film_id):
                 storage.delete(file)
     _clear_errors(out, films, stages, everything=retry_failed)
     known.update({film.film_id: film for film in films})
     rows = [asdict(known[film_id]) for film_id in sorted(known)]
-    metadata = {"settings": json.dumps(dict(settings), sort_keys=True)}
+    metadata = {"settings": json.dumps(settings, sort_keys=True)}
     storage.write_bytes(address(out, pipeline), tables.encode("plan", rows, metadata))
 
     standings = standing(out, films, stages)
@@ -99,7 +119,7 @@ def make_plan(
     return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]
 
 
-def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[str, Standing]:
+def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[str, Standing[str]]:
     """Where each stage stands on these films, from one listing of each table."""
     errors = tables.written_names(out, "errors")
     planned = frozenset(film.film_id for film in films)
@@ -115,7 +135,7 @@ def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[
     return standings
 
 
-def _todo(film_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+def _todo(film_id: str, standings: Mapping[str, Standing[str]]) -> tuple[str, ...]:
     """The stages a film still needs, up to one that it failed."""
     todo: list[str] = []
     for stage, stands in standings.items():
@@ -124,6 +144,43 @@ def _todo(film_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
         if todo or film_id not in stands.done:
             todo.append(stage)
     return tuple(todo)
+
+
+Plan = dict[str, FilmRef]  # by the films' ids
+
+
+def _all_plans(out: str) -> list[Plan]:
+    """The plans of all pipelines that ran on this folder."""
+    names = (name for name in storage.list_names(storage.join(out, "plan")) if name.endswith(".parquet"))
+    return [_read(address(out, name.removesuffix(".parquet")))[0] for name in sorted(names)]
+
+
+def _same_films(out: str, films: Iterable[FilmRef], plans: Iterable[Plan]) -> None:
+    for film in films:
+        for known in plans:
+            old = known.get(film.film_id, film)
+            if old.etag != film.etag and old.uri != film.uri:
+                raise UsageError(
+                    f"{film.uri}: {out} already has another film named {film.film_id!r} ({old.uri}); "
+                    "give another --out"
+                )
+
+
+def _take_back_shared(out: str, films: Iterable[FilmRef], plans: Sequence[Plan]) -> None:
+    """Delete the rows in `films` that were made from other bytes than the films have now."""
+    for film in films:
+        etags = {known[film.film_id].etag for known in plans if film.film_id in known}
+        if not etags or etags == {film.etag}:
+            continue
+        try:
+            row = tables.read_row(out, SHARED, film.film_id)
+            stale = row is not None and row["etag"] != film.etag
+        except pa.ArrowInvalid:  # not a row at all
+            stale = True
+        if stale:
+            tables.delete_row(out, SHARED, film.film_id)
+        if film.etag not in etags:  # whoever saw these bytes before has taken back what failed with others
+            tables.delete_row(out, "errors", tables.error_key(SHARED, film.film_id))
 
 
 def _clear_errors(out: str, films: Iterable[FilmRef], stages: Sequence[str], *, everything: bool) -> None:
@@ -147,7 +204,6 @@ def _read(uri: str) -> tuple[dict[str, FilmRef], dict[str, object] | None]:
 
 
 def _same_settings(out: str, old: Mapping[str, object] | None, new: Mapping[str, object]) -> None:
-    new = json.loads(json.dumps(dict(new)))
     if old is not None and old != new:
         names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         differences = ", ".join(f"{name} {old.get(name)!r}, now {new.get(name)!r}" for name in names)

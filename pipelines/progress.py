@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,43 +16,45 @@ from pipelines.units import Outcome
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over the films of this run; seconds unless named otherwise."""
+    """Over the units of this run that are done: how many, and the sums of their numbers."""
 
-    films: int = 0
-    duration: float = 0.0
-    description: float = 0.0
-    dialogue: float = 0.0
-    words: int = 0
-    suppressed: int = 0
-    described: int = 0
+    units: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
     failures: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Count one film that is done, or note its failure."""
+        """Count one unit that is done, or note its failure."""
         if outcome.message:
             self.failures.append(outcome)
             return
-        self.films += 1
-        self.described += outcome.numbers.get("description", 0) > 0
-        for name in ("duration", "description", "dialogue", "words", "suppressed"):
-            setattr(self, name, getattr(self, name) + outcome.numbers.get(name, 0))
+        self.units += 1
+        self.sums.update({name: n for name, n in outcome.numbers.items() if isinstance(n, int | float)})
 
 
 class Report:
-    """A live bar on a terminal, a line for each film elsewhere, nothing when quiet.
+    """A live bar on a terminal, a line for each unit elsewhere, nothing when quiet.
 
     Time runs from its making, so it holds the start of Ray and the loading of the models.
+
+    Args:
+        planned, settled: units of the plan, and those that were done or failed before.
+        noun: what the units are.
+        every: seconds between two lines of units that are done, where there is no bar.
+        quiet: say nothing.
     """
 
-    def __init__(self, planned: int, settled: int, *, quiet: bool = False) -> None:
+    def __init__(
+        self, planned: int, settled: int, *, noun: str = "films", every: float = 0.0, quiet: bool = False
+    ) -> None:
         self.console = Console(quiet=quiet, soft_wrap=True)
-        self.planned, self.settled, self.totals = planned, settled, Totals()
+        self.planned, self.settled, self.noun, self.totals = planned, settled, noun, Totals()
         self.began = time.monotonic()
+        self._every, self._said = every, self.began
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(
             *columns, TextColumn("{task.fields[state]}"), console=self.console, transient=True
         )
-        self._task = self._bar.add_task("films", total=planned, completed=settled, state="loading the models")
+        self._task = self._bar.add_task(noun, total=planned, completed=settled, state="loading the models")
         self._live = self.console.is_terminal and not quiet
 
     def __enter__(self) -> "Report":
@@ -67,40 +70,40 @@ class Report:
         """A line of its own."""
         self.console.print(escape(text), highlight=False)
 
-    def film(self, outcome: Outcome) -> None:
-        """One film came in."""
+    def unit(self, outcome: Outcome) -> None:
+        """One unit came in."""
         self.totals.add(outcome)
-        finished = self.settled + self.totals.films + len(self.totals.failures)
-        seconds = time.monotonic() - self.began
+        finished = self.settled + self.totals.units + len(self.totals.failures)
+        now = time.monotonic()
+        seconds = now - self.began
         left = (self.planned - finished) * seconds / max(1, finished - self.settled)
+        duration = self.totals.sums["duration"]
+        name = outcome.film_id if outcome.chunk is None else f"{outcome.film_id}, chunk {outcome.chunk}"
         if outcome.message:
-            self.say(f"[{finished}/{self.planned}] {outcome.film_id}  failed: {outcome.kind}")
-        elif not self._live:
-            duration = outcome.numbers.get("duration", 0.0)
-            self.say(f"[{finished}/{self.planned}] {outcome.film_id}  ({_clock(duration)} of film)")
+            self.say(f"[{finished}/{self.planned}] {name}  failed: {outcome.kind}")
+        elif not self._live and (now - self._said >= self._every or finished == self.planned):
+            self._said = now
+            length = _clock(outcome.numbers.get("duration", 0.0))
+            self.say(f"[{finished}/{self.planned}] {name}  ({length} of film)")
         state = (
-            f"{len(self.totals.failures)} failed  {self.totals.duration / 3600:.2f} h  "
-            f"{self.totals.duration / seconds:.1f} x real time  about {_clock(left)} left"
+            f"{len(self.totals.failures)} failed  {duration / 3600:.2f} h  "
+            f"{duration / seconds:.1f} x real time  about {_clock(left)} left"
         )
         self._bar.update(self._task, completed=finished, state=state)
 
-    def summary(self, places: Sequence[tuple[str, str]]) -> None:
-        """The table at the end: this run's films, and where everything is."""
+    def summary(self, rows: Sequence[tuple[str, str]], places: Sequence[tuple[str, str]]) -> None:
+        """The table at the end: what this run did, and where everything is."""
         seconds = time.monotonic() - self.began
-        totals = self.totals
+        duration = self.totals.sums["duration"]
         table = Table(show_header=False, box=None, pad_edge=False)
-        rows = [
-            ("films done in this run", str(totals.films)),
-            ("hours of film", f"{totals.duration / 3600:.2f}"),
+        ours = [
+            (f"{self.noun} done in this run", str(self.totals.units)),
+            ("hours of film", f"{duration / 3600:.2f}"),
             ("time taken", _clock(seconds)),
-            ("speed, start-up included", f"{totals.duration / seconds:.2f} x real time"),
-            ("audio description", f"{totals.description / 60:.1f} min"),
-            ("films with a narrator", f"{totals.described} of {totals.films}"),
-            ("dialogue", f"{totals.dialogue / 60:.1f} min"),
-            ("words", str(totals.words)),
-            ("suppressed words", str(totals.suppressed)),
+            ("speed, start-up included", f"{duration / seconds:.2f} x real time"),
+            *rows,
         ]
-        for name, value in (*(rows if totals.films else ()), *places):
+        for name, value in (*(ours if self.totals.units else ()), *places):
             table.add_row(name, escape(value))
         self.console.print(table)
 

@@ -7,23 +7,25 @@ what flows through Ray is small.
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cinescribe import storage, tables
-from cinescribe.errors import MediaError, UsageError, WeightsError
+from cinescribe.errors import CinescribeError, MediaError, UsageError, WeightsError
 from cinescribe.media.cache import FilmCache
 from cinescribe.media.library import FilmRef
 from pipelines.plan import Unit
 from pipelines.watchdog import Watchdog
 
 Passenger = dict[str, Any]  # a unit as a row of a Ray dataset
-Work = Callable[
-    [FilmRef, Path], tuple[tables.Row, Mapping[str, Any]]
-]  # -> the table's row, numbers for a person
+Numbers = Mapping[str, Any]  # for a person
+Work = Callable[[FilmRef, Path], tuple[tables.Row, Numbers]]  # -> the table's row
+# gets the stages too -> of each its row, or why there is none, as soon as that is known
+ManyWork = Callable[[FilmRef, Path, Sequence[str]], Iterable[tuple[str, tables.Row | Exception, Numbers]]]
+Made = TypeVar("Made")
 
 TRIES = 3  # of a unit that kills its worker
 
@@ -51,13 +53,14 @@ class Outcome:
     """How a unit left the pipeline.
 
     Attributes:
-        film_id: the unit.
+        film_id, chunk: the unit; a whole film has no chunk.
         stage, kind, message: of its failure, empty when it went well. A message without a stage is a fault of
             the whole run (weights that can't be had, an output folder the worker can't see).
         numbers: what the stages of this run tell about it.
     """
 
     film_id: str
+    chunk: int | None
     stage: str
     kind: str
     message: str
@@ -68,6 +71,7 @@ def board(unit: Unit) -> Passenger:
     """A unit as the row that travels."""
     return {
         **asdict(unit.film),
+        "chunk": -1 if unit.chunk is None else unit.chunk,
         "todo": ",".join(unit.todo),
         "stage": "",
         "kind": "",
@@ -79,7 +83,19 @@ def board(unit: Unit) -> Passenger:
 def leave(passenger: Passenger) -> Outcome:
     """What became of the unit, from the row that arrived."""
     fields = {name: passenger[name] for name in ("film_id", "stage", "kind", "message")}
-    return Outcome(**fields, numbers=json.loads(passenger["numbers"]))
+    return Outcome(**fields, chunk=_chunk(passenger), numbers=json.loads(passenger["numbers"]))
+
+
+def _chunk(passenger: Passenger) -> int | None:
+    return None if passenger["chunk"] < 0 else int(passenger["chunk"])
+
+
+def made(make: Callable[[], Made]) -> tuple[Made | None, str]:
+    """What a worker is made of, or why it can't be made: told with its first unit, for Ray buries that."""
+    try:
+        return make(), ""
+    except Exception as error:
+        return None, str(error) if isinstance(error, CinescribeError) else repr(error)
 
 
 def attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float) -> Passenger:
@@ -92,60 +108,99 @@ def attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float
         work: gets the film and its local path.
         limit: seconds the work may take, besides the patience of the job.
     """
-    if passenger["message"] or stage not in passenger["todo"].split(","):
+    if stage not in passenger["todo"].split(","):
+        return passenger
+
+    def one(film: FilmRef, path: Path, _: Sequence[str]) -> list[tuple[str, tables.Row, Numbers]]:
+        return [(stage, *work(film, path))]
+
+    return attempt_many(job, (stage,), passenger, one, limit)
+
+
+def attempt_many(
+    job: Job, stages: Sequence[str], passenger: Passenger, work: ManyWork, limit: float
+) -> Passenger:
+    """Do several stages of one unit at once; each has its row, or its error, as if it were alone."""
+    if passenger["message"]:
         return passenger
     try:
-        return _attempt(job, stage, passenger, work, limit)
+        return _attempt(job, stages, passenger, work, limit)
     except Exception as error:  # no film is at fault, so the run stops; to Ray it would be a lost film
         return {**passenger, "message": str(error) or repr(error)}
 
 
-def _attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float) -> Passenger:
+def _attempt(
+    job: Job, stages: Sequence[str], passenger: Passenger, work: ManyWork, limit: float
+) -> Passenger:
     film = FilmRef(**{name: passenger[name] for name in ("film_id", "uri", "bytes", "etag")})
-    key = tables.error_key(stage, film.film_id)
+    chunk = _chunk(passenger)
+    keys = {stage: tables.error_key(stage, film.film_id) for stage in stages}
+    told = json.loads(passenger["numbers"])
+    failure: tables.Row = {}
+    left: list[str] = []  # stages whose end is not known yet
 
-    def failed(kind: str, message: str) -> Passenger:
-        row = tables.error_row(film.film_id, stage, kind, message)
-        tables.write_row(job.out, "errors", key, row)
-        return {**passenger, **row}
+    def failed(stage: str, kind: str, message: str) -> None:
+        nonlocal failure
+        failure = tables.error_row(film.film_id, stage, kind, message)
+        tables.write_row(job.out, "errors", keys[stage], failure, chunk)
 
     def stalled(reason: str) -> None:
-        failed("stalled", f"{film.uri}: {reason}; look at this film, or allow more with --stall-seconds")
+        for stage in left:
+            failed(
+                stage,
+                "stalled",
+                f"{film.uri}: {reason}; look at this film, or allow more with --stall-seconds",
+            )
 
     _see(job.plan)
-    if (earlier := tables.read_row(job.out, "errors", key)) is not None:
-        return {**passenger, **earlier}  # it stalled in the process before this one
+    for stage in stages:
+        earlier = tables.read_row(job.out, "errors", keys[stage], chunk)
+        if earlier is None:
+            left.append(stage)
+        else:
+            failure = earlier  # it stalled in the process before this one
     try:
         with (
             FilmCache(Path(job.cache_folder), job.cache_bytes).local(film.uri) as path,
             Watchdog(job.stall_seconds, job.stall_seconds + limit, stalled),
         ):
-            row, numbers = work(film, path)
-    except MediaError as error:
-        return failed(error.kind, str(error))
+            for stage, result, numbers in work(film, path, tuple(left)) if left else ():
+                if isinstance(result, Exception):
+                    failed(stage, *_reason(film, result))
+                else:
+                    tables.write_row(job.out, stage, film.film_id, result, chunk)
+                    tables.delete_row(job.out, "errors", keys[stage], chunk)
+                    told |= dict(numbers)
+                left.remove(stage)
     except (UsageError, WeightsError):
         raise
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return failed("unexpected", f"{film.uri}: {what} ({where}); please report it")
-    tables.write_row(job.out, stage, film.film_id, row)
-    tables.delete_row(job.out, "errors", key)
-    return {**passenger, "numbers": json.dumps(json.loads(passenger["numbers"]) | dict(numbers))}
+        for stage in left:
+            failed(stage, *_reason(film, error))
+    return {**passenger, **failure, "numbers": json.dumps(told)}
 
 
-def write_crashed(job: Job, stage: str, films: Sequence[FilmRef]) -> list[Outcome]:
-    """Record the units that never came back: each try of them killed its process."""
+def _reason(film: FilmRef, error: Exception) -> tuple[str, str]:
+    """Kind and message of a failure."""
+    if isinstance(error, MediaError):
+        return error.kind, str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return "unexpected", f"{film.uri}: {what} ({where}); please report it"
+
+
+def write_crashed(job: Job, stage: str, lost: Iterable[tuple[FilmRef, int | None]]) -> list[Outcome]:
+    """Record the units that never came back, films or chunks: each try of them killed its process."""
     outcomes = []
-    for film in films:
+    for film, chunk in lost:
         message = (
             f"{film.uri}: killed its process each of the {TRIES} times it was tried (a crash in a decoder, "
             "or out of memory); look at this film, or use a machine with more memory and --retry-failed"
         )
         row = tables.error_row(film.film_id, stage, "crashed", message)
-        tables.write_row(job.out, "errors", tables.error_key(stage, film.film_id), row)
-        outcomes.append(Outcome(**row, numbers={}))
+        tables.write_row(job.out, "errors", tables.error_key(stage, film.film_id), row, chunk)
+        outcomes.append(Outcome(**row, chunk=chunk, numbers={}))
     return outcomes
 
 

@@ -81,37 +81,74 @@ def iter_frames(
     block: int = 32,
 ) -> Iterator[Frames]:
     """As `read_frames`, in blocks of at most `block` frames, so that memory stays that of one block."""
-    info = probe(path)
-    if info.video_stream < 0:
-        raise MediaError("no-video", f"{path}: holds sound only. Frames need a film with a picture.")
-    stop = info.duration if end is None else min(end, info.duration)
+    reader = FrameReader(path, size=size)
+    stop = reader.info.duration if end is None else min(end, reader.info.duration)
     count = math.ceil((stop - start) * rate - 1e-6)
     if start < 0 or count <= 0:
         raise MediaError(
-            "too-short", f"{path}: lasts {info.duration:.2f} s, frames were asked from {start:.2f} s on."
+            "too-short",
+            f"{path}: lasts {reader.info.duration:.2f} s, frames were asked from {start:.2f} s on.",
         )
-    targets = start + np.arange(count) / rate
-    size = size or (info.width, info.height)
-    done = 0
-    if decord_is_right(info, size):
-        try:
-            for part in _decord_frames(path, info, targets, size, block):
+    yield from reader.at(start + np.arange(count) / rate, block)
+
+
+class FrameReader:
+    """A film's frames at any times; the film stays probed and indexed from one call to the next.
+
+    Args:
+        path: a local file.
+        size: (width, height) to scale to, bilinear; as displayed (`MediaInfo.width`, `height`) when None.
+
+    Raises:
+        MediaError: the file can't be read (see `probe`) or has no video ("no-video").
+    """
+
+    def __init__(self, path: Path, *, size: tuple[int, int] | None = None) -> None:
+        self.path, self.info = path, probe(path)
+        if self.info.video_stream < 0:
+            raise MediaError("no-video", f"{path}: holds sound only. Frames need a film with a picture.")
+        self.size = size or (self.info.width, self.info.height)
+        self._decord: _DecordReader | None = None
+
+    def at(self, times: NDArray[np.float64], block: int = 32) -> Iterator[Frames]:
+        """For each time the last frame that began by then, in blocks of at most `block` frames.
+
+        Args:
+            times: float64 [T], rising, seconds from the first video frame.
+            block: frames that are in memory at once.
+
+        Yields:
+            Frames; fewer than asked in all where the film's data end before, which is logged.
+
+        Raises:
+            MediaError: none of the asked frames can be decoded ("damaged").
+        """
+        if not len(times):
+            return
+        done = 0
+        if decord_is_right(self.info, self.size):
+            try:
+                self._decord = self._decord or _DecordReader(self.path, self.info, self.size)
+                for part in self._decord.at(times, block):
+                    done += len(part.times)
+                    yield part
+            except _DecordFailed as reason:
+                # Damage shows only on decoding: decord gives up on the film, PyAV on the broken packets. What
+                # a call gives must not depend on the calls before it, so the next one tries decord anew.
+                self._decord = None
+                logger.info("%s: decord stopped after %d frames (%s); PyAV goes on", self.path, done, reason)
+        if done < len(times):
+            for part in _pyav_frames(self.path, self.info, times[done:], self.size, block):
                 done += len(part.times)
                 yield part
-        except _DecordFailed as reason:
-            # Damage shows only on decoding: decord gives up on the film, PyAV on the broken packets.
-            logger.info("%s: decord stopped after %d frames (%s); PyAV goes on", path, done, reason)
-    if done < count:
-        for part in _pyav_frames(path, info, targets[done:], size, block):
-            done += len(part.times)
-            yield part
-    if not done:
-        raise MediaError(
-            "damaged",
-            f"{path}: no frame of {start:.2f} s to {stop:.2f} s can be decoded. Copy the file again.",
-        )
-    if done < count:
-        logger.warning("%s: the video ends at frame %d of the %d asked", path, done, count)
+        if not done:
+            raise MediaError(
+                "damaged",
+                f"{self.path}: no frame of {times[0]:.2f} s to {times[-1]:.2f} s can be decoded. "
+                "Copy the file again.",
+            )
+        if done < len(times):
+            logger.warning("%s: the video ends at frame %d of the %d asked", self.path, done, len(times))
 
 
 def decord_is_right(info: MediaInfo, size: tuple[int, int]) -> bool:
@@ -137,29 +174,35 @@ class _DecordFailed(Exception):
     """decord raised, or lists frames the container does not have."""
 
 
-def _decord_frames(
-    path: Path, info: MediaInfo, targets: NDArray[np.float64], size: tuple[int, int], block: int
-) -> Iterator[Frames]:
-    import decord
+class _DecordReader:
+    """The film opened by decord, and when each of its frames is shown."""
 
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        # Any frame it would replace by a copy of another is an error here.
-        reader = decord.VideoReader(str(path), width=size[0], height=size[1], fault_tol=1e-9)
-        shown = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
-        reader.get_batch([0])  # see decoded_frames: the first packet names the encoder
-    except (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError) as error:
-        raise _DecordFailed(_first_line(error)) from error
-    if abs(shown[0]) > _ROUNDING or abs(shown[-1] - info.duration) > 1.0 + 2.0 / info.fps:
-        raise _DecordFailed(f"its clock runs from {shown[0]:.3f} to {shown[-1]:.3f} s")
-    index = np.maximum(np.searchsorted(shown, targets + _ROUNDING, side="right") - 1, 0)
-    for at in range(0, len(targets), block):
-        chosen = index[at : at + block]
+    def __init__(self, path: Path, info: MediaInfo, size: tuple[int, int]) -> None:
+        import decord
+
+        decord.logging.set_level(decord.logging.QUIET)
+        self._errors = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError)
         try:
-            frames = reader.get_batch(chosen).asnumpy()
-        except (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError) as error:
+            # Any frame it would replace by a copy of another is an error here.
+            self._reader = decord.VideoReader(str(path), width=size[0], height=size[1], fault_tol=1e-9)
+            times = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
+            self._shown = times[:, 0].astype(np.float64)
+            self._reader.get_batch([0])  # see decoded_frames: the first packet names the encoder
+        except self._errors as error:
             raise _DecordFailed(_first_line(error)) from error
-        yield Frames(shown[chosen].round(6), frames)
+        first, last = self._shown[0], self._shown[-1]
+        if abs(first) > _ROUNDING or abs(last - info.duration) > 1.0 + 2.0 / info.fps:
+            raise _DecordFailed(f"its clock runs from {first:.3f} to {last:.3f} s")
+
+    def at(self, times: NDArray[np.float64], block: int) -> Iterator[Frames]:
+        index = np.maximum(np.searchsorted(self._shown, times + _ROUNDING, side="right") - 1, 0)
+        for begin in range(0, len(times), block):
+            chosen = index[begin : begin + block]
+            try:
+                frames = self._reader.get_batch(chosen).asnumpy()
+            except self._errors as error:
+                raise _DecordFailed(_first_line(error)) from error
+            yield Frames(self._shown[chosen].round(6), frames)
 
 
 def _first_line(error: Exception) -> str:

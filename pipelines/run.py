@@ -1,0 +1,113 @@
+"""A run from its start to its count: the record of it, what became of each unit, the exit code."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cinescribe import __version__, storage, tables
+from cinescribe.errors import CinescribeError
+from cinescribe.media.library import FilmRef
+from pipelines import cluster, progress
+from pipelines.command import Common
+from pipelines.plan import Standing
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+class Record:
+    """What the run was made with, as `runs/<time>.json`; written at its start and completed at its end."""
+
+    def __init__(self, config: Common, planned: int, pending: int) -> None:
+        self.uri = storage.join(
+            config.out, "runs", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.json"
+        )
+        self.weights: dict[str, Any] = {}
+        self.content: dict[str, object] = {
+            "cinescribe": __version__,
+            "python": platform.python_version(),
+            "settings": asdict(config),
+            "films": planned,
+            "to_do": pending,
+        }
+        self.write({})
+
+    def write(self, counts: Mapping[str, object]) -> None:
+        """Write what is known."""
+        content = {**self.content, "weights": self.weights, "stages": counts}
+        storage.write_bytes(self.uri, json.dumps(content, indent=2, ensure_ascii=False).encode())
+
+
+def follow(dataset: "Dataset", report: progress.Report, record: Record, *, strict: bool) -> bool:
+    """Run the dataset and tell what becomes of each unit; False when a failure stopped it (`strict`).
+
+    Raises:
+        CinescribeError: a fault of the whole run, not of a film.
+    """
+    with report:
+        for outcome in cluster.outcomes(dataset):
+            if outcome.message and not outcome.stage:
+                raise CinescribeError(outcome.message)
+            record.weights.update(outcome.numbers.get("weights", {}))
+            report.unit(outcome)
+            if strict and outcome.message:
+                return False
+    return True
+
+
+def finish(
+    config: Common,
+    films: Sequence[FilmRef],
+    standings: Mapping[str, Standing[Any]],
+    report: progress.Report,
+    record: Record,
+    *,
+    rows: Sequence[tuple[str, str]],
+    places: Iterable[tuple[str, str]],
+) -> int:
+    """Count, tell, and give the exit code.
+
+    Args:
+        config, films: of the run.
+        standings: of each stage at its end, by the films or by their chunks.
+        report, record: of the run.
+        rows: what it did, for the table at the end.
+        places: where things are, for that table.
+    """
+    failed = {_film(unit) for stands in standings.values() for unit in stands.failed}
+    missing = sum(len(stands.missing) for stands in standings.values())
+    if failed:
+        known = [
+            row
+            for row in tables.read_table(config.out, "errors").to_pylist()
+            if row["film_id"] in failed and row["stage"] in standings
+        ]
+        progress.failures(report.console, known)
+    counts = {
+        stage: {"planned": len(s.planned), "done": len(s.done), "failed": len(s.failed)}
+        for stage, s in standings.items()
+    }
+    lines = [
+        (stage, f"{n['planned']} planned = {n['done']} done + {n['failed']} failed")
+        for stage, n in counts.items()
+    ]
+    if missing:
+        lines.append(("not tried", str(missing)))
+    tables_here = ("tables", f"{config.out} ({', '.join(standings)}, errors)")
+    report.summary(rows, [*lines, *places, tables_here])
+    record.write(counts)
+    if config.strict and failed:
+        progress.complain(f"{len(failed)} of {len(films)} films failed, and --strict was given")
+        return 1
+    if missing:
+        progress.complain(f"{missing} {report.noun} are neither done nor failed; run the same command again")
+        return 1
+    return 0
+
+
+def _film(unit: Any) -> str:
+    return str(unit[0] if isinstance(unit, tuple) else unit)
