@@ -19,6 +19,11 @@ ENCODERS: Mapping[str, str] = {
     "s3d": "cinescribe.encoders.s3d",
     "objects": "cinescribe.encoders.objects",
     "actions": "cinescribe.encoders.actions",
+    "motion": "cinescribe.encoders.motion",
+    "appearance": "cinescribe.encoders.appearance",
+    "scene": "cinescribe.encoders.scene",
+    "audio": "cinescribe.encoders.audio",
+    "face": "cinescribe.encoders.face",
 }
 
 _WRITTEN = re.compile(r"(?P<kind>[a-z0-9_-]+)(?::(?P<model>.+?))?(?:@(?P<hz>\d+(?:\.\d+)?))?")

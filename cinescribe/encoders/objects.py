@@ -42,25 +42,31 @@ def load(
     return ObjectEncoder(spec(model, hz), device=device, threads=threads)
 
 
+def network() -> Any:
+    """timm's network with the published weights. Raises WeightsError when they can't be had."""
+    import timm
+
+    built: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    published = zoo.load_state(WEIGHT)
+    ours = built.state_dict()
+    # The two lists name the same tensors in the same order: only the names differ.
+    if [tensor.shape for tensor in published.values()] != [tensor.shape for tensor in ours.values()]:
+        raise WeightsError(f"{WEIGHT}: not the tensors of timm's tf_efficientnet_lite0; use timm 1.0.31")
+    built.load_state_dict(dict(zip(ours, published.values(), strict=True)))
+    return built
+
+
 class ObjectEncoder:
     """Calibrated probabilities of ImageNet's classes; attributes as `Encoder` has them."""
 
     def __init__(self, spec: EncoderSpec, *, device: str = "cpu", threads: int = 0) -> None:
-        import timm
         import torch
 
         if threads:
             torch.set_num_threads(threads)
         self.spec = spec
         self.weights: Mapping[str, str] = {"objects": WEIGHT}
-        network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        published = zoo.load_state(WEIGHT)
-        ours = network.state_dict()
-        # The two lists name the same tensors in the same order: only the names differ.
-        if [tensor.shape for tensor in published.values()] != [tensor.shape for tensor in ours.values()]:
-            raise WeightsError(f"{WEIGHT}: not the tensors of timm's tf_efficientnet_lite0; use timm 1.0.31")
-        network.load_state_dict(dict(zip(ours, published.values(), strict=True)))
-        self._network = network.to(device).eval()
+        self._network = network().to(device).eval()
         self._device = device
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float16]:
