@@ -1,12 +1,22 @@
 """A film's rows of the index, made from its tables."""
 
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from cinescribe import tables
 from cinescribe.encoders.text import SentenceEncoder
+from cinescribe.encoders.visual_words import Kind, Word, words_of
 from cinescribe.search.store import schema
+from cinescribe.tables import Features
+
+WORDS_WINDOW = 3.0  # seconds of a row of `visuals`
+CLIP_WINDOW = 2.0  # seconds of a row of `clip`
+_STEPS = 4  # how finely a confidence is told by repeating a token
 
 
 def text_rows(speech: tables.Row, encoder: SentenceEncoder) -> pa.Table:
@@ -27,7 +37,71 @@ def text_rows(speech: tables.Row, encoder: SentenceEncoder) -> pa.Table:
     return pa.table({**columns, "vector": as_column(vectors)}, schema("texts", encoder.dim))
 
 
+def word_rows(film_id: str, features: Mapping[Kind, Features]) -> pa.Table:
+    """The rows of `visuals`: the visual words of each window in which any was recognised.
+
+    Args:
+        film_id: of the film.
+        features: of the encoders `objects` and `actions`, those that there are.
+    """
+    seen: dict[int, list[Word]] = {}
+    for kind, film in features.items():
+        for window, rows in _windows(film, WORDS_WINDOW):
+            seen.setdefault(window, []).extend(words_of(kind, rows))
+    found = []
+    for window in sorted(seen):
+        words = sorted(seen[window], key=lambda word: -word.confidence)
+        if words:
+            tokens = ([token(word.label.id)] * math.ceil(_STEPS * word.confidence) for word in words)
+            found.append(
+                {
+                    "id": f"{film_id}#{window}",
+                    "film_id": film_id,
+                    "start": window * WORDS_WINDOW,
+                    "end": (window + 1) * WORDS_WINDOW,
+                    "tokens": " ".join(itertools.chain.from_iterable(tokens)),
+                    "words": [{"label": word.label.id, "confidence": word.confidence} for word in words],
+                }
+            )
+    return pa.Table.from_pylist(found, schema("visuals"))
+
+
+def clip_rows(film_id: str, film: Features) -> pa.Table:
+    """The rows of `clip`: for each window the mean direction of its CLIP vectors, unit length."""
+    windows, vectors = [], []
+    for window, rows in _windows(film, CLIP_WINDOW):
+        exact = rows[~np.isnan(rows).any(1)].astype(np.float32)
+        mean = (exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-6)).sum(0)
+        if (length := float(np.linalg.norm(mean))) > 0:
+            windows.append(window)
+            vectors.append(mean / length)
+    dim = film.array.shape[1]
+    columns = {
+        "id": [f"{film_id}#{window}" for window in windows],
+        "film_id": [film_id] * len(windows),
+        "start": [window * CLIP_WINDOW for window in windows],
+        "end": [(window + 1) * CLIP_WINDOW for window in windows],
+        "vector": as_column(np.array(vectors, np.float16).reshape(-1, dim)),
+    }
+    return pa.table(columns, schema("clip", dim))
+
+
+def token(label: int) -> str:
+    """What stands for a visual word in the index; repeated the oftener the surer the network was."""
+    return f"w{label}"
+
+
 def as_column(vectors: NDArray[np.float16]) -> pa.Array:
     """Vectors [N, D] as a column of lists of D."""
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).ravel())
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def _windows(film: Features, seconds: float) -> Iterator[tuple[int, NDArray[np.float16]]]:
+    """The windows [k * seconds, (k + 1) * seconds) that have features: k, and the features [T, D] in it."""
+    if not len(film.times):
+        return
+    numbers = np.floor(film.times / seconds + 1e-9).astype(np.int64)
+    borders = np.flatnonzero(np.diff(numbers)) + 1
+    for rows in np.split(np.arange(len(numbers)), borders):
+        yield int(numbers[rows[0]]), film.array[rows]

@@ -2,23 +2,29 @@
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cinescribe.errors import UsageError
-from cinescribe.search import filters, fusion
+from cinescribe.encoders.visual_words import WordMatcher
+from cinescribe.errors import UsageError, WeightsError
+from cinescribe.search import filters, fusion, seen
 from cinescribe.search.fusion import Hit
 from cinescribe.search.query import SOURCES, Answer, Query, Source
 from cinescribe.search.store import IndexedFilm, Store, explained
 from cinescribe.search.texts import TextSearch
 
+if TYPE_CHECKING:
+    pass
+
 LONGEST_TEXT = 2000  # characters of a query
 MOST = 1000  # moments of an answer
 
-_QUOTED = re.compile('["\u201c\u201d\u201e]([^"\u201c\u201d\u201e]+)["\u201c\u201d\u201e]')
+_MARKS = '"\u201c\u201d\u201e'
+_QUOTED = re.compile(f"[{_MARKS}]([^{_MARKS}]+)[{_MARKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +35,33 @@ class EncodedQuery:
         text: the words without quotation marks.
         quotes: what must be there literally.
         sentence: float16 [D], unit length: the vector of the text; None when it is empty.
+        labels: visual words that mean something like it: label id -> weight in (0, 1].
+        clip: float16 [D], unit length: CLIP's vector of the text; None without CLIP.
     """
 
     text: str
     quotes: tuple[str, ...]
     sentence: NDArray[np.float16] | None
+    labels: Mapping[int, float]
+    clip: NDArray[np.float16] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The index as it was when it was opened; threads that search keep theirs."""
+
+    films: Mapping[str, IndexedFilm]
+    texts: TextSearch | None
+    words: seen.WordSearch | None
+    clip: seen.ClipSearch | None
+    clip_model: str
 
 
 class Searcher:
-    """Searches the index of one root. Safe for many threads; what it has open is one state of the index.
+    """Searches the index of one root. Safe for many threads.
+
+    What it has open is one state of the index; `refresh` goes on to the last one, and a replaced state can
+    be read for an hour.
 
     Args:
         root: the folder or `s3://` prefix that was indexed.
@@ -46,45 +70,68 @@ class Searcher:
 
     Raises:
         UsageError: there is no index.
-        WeightsError: the encoders it was made with can't be had.
+        WeightsError: the sentence encoder can't be had.
     """
 
     def __init__(self, root: str, *, threads: int = 0, device: str = "cpu") -> None:
         from cinescribe.encoders.text import SentenceEncoder
 
         self.root, self._store = root, Store(root)
+        self._threads, self._device = threads, device
         self._encoding = threading.Lock()
-        self.refresh()
-        made_with = next((f.stamps.get("sentence", "") for f in self._films.values()), "")
-        self._sentences = SentenceEncoder(made_with, device=device, threads=threads)
+        self._state = self._open()
+        made_with = next((film.stamps["sentence"] for film in self._state.films.values()), "")
+        self._sentences: SentenceEncoder = SentenceEncoder(made_with, device=device, threads=threads)
+        self._matcher: WordMatcher | None = None
+        self._clip: Any = None
+        self._no_clip = ""  # why CLIP's weights can't be had
 
     def refresh(self) -> None:
         """Go on with what was committed to the index meanwhile."""
+        self._state = self._open()
+
+    def films(self) -> Mapping[str, IndexedFilm]:
+        """The films of the index, by id."""
+        return self._state.films
+
+    def _open(self) -> _State:
         names = self._store.names()
         if "films" not in names:
             raise UsageError(f"{self._store.uri}: no index there; make one: cinescribe index {self.root}")
         films = self._store.films()
-        texts = TextSearch(self._store.open("texts")) if "texts" in names else None
-        self._films, self._texts = films, texts
-
-    def films(self) -> Mapping[str, IndexedFilm]:
-        """The films of the index, by id."""
-        return self._films
+        tables = {name: self._store.open(name) for name in names}
+        with explained(self._store.uri):
+            tables = {name: table for name, table in tables.items() if table.count_rows()}
+        return _State(
+            films=films,
+            texts=TextSearch(tables["texts"]) if "texts" in tables else None,
+            words=seen.WordSearch(tables["visuals"]) if "visuals" in tables else None,
+            clip=seen.ClipSearch(tables["clip"]) if "clip" in tables else None,
+            clip_model=next((film.clip_model for film in films.values() if film.clip_model), ""),
+        )
 
     # ---- queries --------------------------------------------------------------------------------
 
     def encode(self, texts: Sequence[str]) -> list[EncodedQuery]:
         """Make the texts of queries ready, many at once."""
-        plain = [" ".join(re.sub('["\u201c\u201d\u201e]', " ", text).split()) for text in texts]
-        with self._encoding:
+        plain = [" ".join(re.sub(f"[{_MARKS}]", " ", text).split()) for text in texts]
+        state = self._state
+        with self._encoding:  # the encoders have one set of threads anyway
             vectors = self._sentences.encode(plain)
+            if state.words is not None and self._matcher is None and any(plain):
+                self._matcher = WordMatcher(self._sentences)
+            clip = self._clip_encoder(state) if state.clip is not None and any(plain) else None
+            pictured = clip.encode_text(plain) if clip is not None else [None] * len(plain)
+        matcher = self._matcher
         return [
             EncodedQuery(
                 text=words,
                 quotes=tuple(" ".join(quote.split()) for quote in _QUOTED.findall(text) if quote.strip()),
-                sentence=vectors[k] if words else None,
+                sentence=vector if words else None,
+                labels=matcher.weights_of(vector) if matcher is not None and words else {},
+                clip=seen_as if words else None,
             )
-            for k, (text, words) in enumerate(zip(texts, plain, strict=True))
+            for text, words, vector, seen_as in zip(texts, plain, vectors, pictured, strict=True)
         ]
 
     def search(self, query: Query) -> Answer:
@@ -100,30 +147,111 @@ class Searcher:
 
     def check(self, query: Query) -> None:
         """Raise UsageError on a query that can't be meant, before anything is computed."""
-        if not query.text.strip() and query.frames is None:
+        if not re.sub(f"[{_MARKS}\\s]", "", query.text) and query.frames is None:
             raise UsageError("the query is empty; say what to look for")
         if len(query.text) > LONGEST_TEXT:
             raise UsageError(f"the query has {len(query.text)} characters; at most {LONGEST_TEXT}")
         if not 1 <= query.limit <= MOST:
             raise UsageError(f"the limit is {query.limit}; from 1 to {MOST} moments")
+        if query.frames is not None and (query.frames.ndim != 4 or not len(query.frames)):
+            raise UsageError(f"the query's pictures are {query.frames.shape}; they must be [T, H, W, 3]")
         filters.check(query.filters)
+        films = self._state.films
         for film_id in query.filters.films:
-            if film_id not in self._films:
-                raise UsageError(
-                    f"no film {film_id!r} in the index ({len(self._films)} films); see how films are named "
-                    "in the results of a search without --film"
-                )
+            if film_id not in films:
+                near = ", ".join(sorted(films)[:3])
+                raise UsageError(f"no film {film_id!r} in the index; it has {len(films)}, such as {near}")
 
     def find(self, encoded: EncodedQuery, query: Query) -> Answer:
         """The moments of an encoded query."""
         self.check(query)
-        wanted = query.filters.sources or SOURCES
-        searched: list[Source] = []
+        state = self._state
+        wanted = set(query.filters.sources or SOURCES)
+        if query.filters.speakers or query.filters.roles:
+            wanted &= {"speech", "description"}  # what is seen has no speaker
+        if roles := set(query.filters.roles):  # a description is what the role "narrator" says
+            wanted -= {"description"} if "narrator" not in roles else set()
+            wanted -= {"speech"} if roles == {"narrator"} else set()
         hits: list[Hit] = []
-        texts = self._texts
+        searched: list[Source] = []
         with explained(self._store.uri):
-            for source in ("speech", "description"):
-                if source in wanted and texts is not None and encoded.sentence is not None:
+            for source, found in self._hits(state, encoded, query):
+                if source in wanted:
                     searched.append(source)
-                    hits += texts.hits(encoded.text, encoded.sentence, encoded.quotes, query, source)
-        return Answer(fusion.moments(hits, searched, query.limit) if searched else ())
+                    hits += found()
+        moments = fusion.moments(hits, searched, query.limit if not encoded.quotes else MOST)
+        moments = tuple(_marked(moment, state.texts, encoded.text) for moment in moments)
+        if encoded.quotes:  # what is seen adds to a moment, but says nothing literally
+            literal = ({"speech", "description"} & {e.source for e in moment.why} for moment in moments)
+            moments = tuple(m for m, said in zip(moments, literal, strict=True) if said)[: query.limit]
+        return Answer(moments, tuple(self._notes(state, encoded, query, wanted, searched)))
+
+    def _hits(self, state: _State, encoded: EncodedQuery, query: Query) -> Iterator[tuple[Source, Any]]:
+        """The sources that can answer the query, each with what asks it."""
+        texts, words, clip = state.texts, state.words, state.clip
+        text, sentence, quotes = encoded.text, encoded.sentence, encoded.quotes
+        if texts is not None and sentence is not None:
+            yield "speech", lambda: texts.hits(text, sentence, quotes, query, "speech")
+            yield "description", lambda: texts.hits(text, sentence, quotes, query, "description")
+        if words is not None and sentence is not None:
+            yield "words", lambda: words.hits(encoded.labels, query)
+        if query.frames is not None:
+            near = self.encode_frames(query.frames)
+            assert clip is not None  # else encode_frames has said so
+            yield "visual", lambda: clip.hits(near, seen.PICTURE_TO_PICTURE, query)
+        elif clip is not None and encoded.clip is not None:
+            pictured = encoded.clip
+            yield "visual", lambda: clip.hits(pictured, seen.WORDS_TO_PICTURE, query)
+
+    def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """CLIP's vector of a picture or a clip: [D], the mean direction of its frames.
+
+        Args:
+            frames: uint8 [T, H, W, 3], RGB.
+
+        Raises:
+            UsageError: the index has no CLIP features, or CLIP's weights can't be had.
+        """
+        state = self._state
+        if state.clip is None:
+            raise UsageError(
+                f"{self._store.uri}: to search by a picture or clip the index needs CLIP features; make them "
+                f"with `cinescribe extract FILMS --encoders clip --out {self.root}` and index again"
+            )
+        with self._encoding:
+            encoder = self._clip_encoder(state)
+            if encoder is None:
+                raise UsageError(f"to search by a picture or clip CLIP's weights are needed: {self._no_clip}")
+            vectors = encoder.encode_frames(frames).astype(np.float32)  # [T, D]
+        mean = (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)).mean(0)
+        return (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float16)
+
+    def _clip_encoder(self, state: _State) -> Any:
+        """CLIP as the index's features were made with; None when its weights can't be had."""
+        if self._clip is None and not self._no_clip:
+            from cinescribe.encoders import clip
+
+            try:
+                self._clip = clip.load(state.clip_model, device=self._device, threads=self._threads)
+            except (WeightsError, UsageError) as error:
+                self._no_clip = str(error)
+        return self._clip
+
+    def _notes(
+        self, state: _State, encoded: EncodedQuery, query: Query, wanted: set[Source], searched: list[Source]
+    ) -> Iterator[str]:
+        """What the user should know of how the moments were found."""
+        if encoded.sentence is not None and "visual" in wanted and "visual" not in searched:
+            instead = (
+                "what is seen is searched by visual words"
+                if "words" in searched
+                else "what is seen is not searched"
+            )
+            spoken = ("speech", "description")
+
+    return replace(
+        moment,
+        why=tuple(
+            replace(e, matched=texts.matched(e.text, query)) if e.source in spoken else e for e in moment.why
+        ),
+    )

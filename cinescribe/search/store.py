@@ -43,6 +43,7 @@ def schema(table: str, dim: int = TEXT_DIM) -> pa.Schema:
             "uri": pa.string(),
             "duration": pa.float64(),
             "stamps": pa.string(),
+            "clip_model": pa.string(),
         }
     else:
         columns |= {"start": pa.float64(), "end": pa.float64()}
@@ -65,17 +66,19 @@ class IndexedFilm:
         uri: the film's address when it was transcribed; "" when its table of films was not there.
         duration: seconds, 0 when unknown.
         stamps: what its rows were made from: an etag for each table, and the encoders.
+        clip_model: of its CLIP features, as `clip:MODEL` names it; "" when it has none.
     """
 
     film_id: str
     uri: str
     duration: float
     stamps: Mapping[str, str]
+    clip_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FilmRows:
-    """All rows of one film, by table; a table that is left out keeps the rows that it has."""
+    """All rows of one film, by table; in a table that is left out it has none."""
 
     film: IndexedFilm
     rows: Mapping[str, pa.Table] = field(default_factory=dict)
@@ -116,6 +119,11 @@ class Store:
             rows = self.open("films").to_arrow().to_pylist()
         return {row["film_id"]: IndexedFilm(**{**row, "stamps": json.loads(row["stamps"])}) for row in rows}
 
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        with explained(self.uri):
+            return {name: self.open(name).count_rows() for name in sorted(self.names())}
+
     # ---- writing --------------------------------------------------------------------------------
 
     def replace(self, films: Sequence[FilmRows]) -> int:
@@ -135,22 +143,20 @@ class Store:
             ]
             if not films:
                 return 0
+            film_ids = [film.film.film_id for film in films]
             for table in EVIDENCE:
-                parts = {film.film.film_id: film.rows[table] for film in films if table in film.rows}
-                if parts:
-                    self._replace(table, parts.keys(), pa.concat_tables(parts.values()))
+                self._replace(table, film_ids, [film.rows[table] for film in films if table in film.rows])
             rows = [
                 {
                     "film_id": film.film.film_id,
                     "uri": film.film.uri,
                     "duration": film.film.duration,
                     "stamps": json.dumps(dict(film.film.stamps), sort_keys=True),
+                    "clip_model": film.film.clip_model,
                 }
                 for film in films
             ]
-            self._replace(
-                "films", [film.film.film_id for film in films], pa.Table.from_pylist(rows, schema("films"))
-            )
+            self._replace("films", film_ids, [pa.Table.from_pylist(rows, schema("films"))])
         return len(films)
 
     def remove(self, film_ids: Sequence[str]) -> None:
@@ -164,17 +170,22 @@ class Store:
                     for some in _portions(film_ids):
                         self.open(table).delete(_of_films(some))
 
-    def _replace(self, table: str, film_ids: Iterable[str], rows: pa.Table) -> None:
+    def _replace(self, table: str, film_ids: Sequence[str], parts: Sequence[pa.Table]) -> None:
         """All rows of these films for these, in one commit."""
-        opened = self._create(table, rows.schema)
-        if opened.schema != rows.schema:
+        parts = [part for part in parts if part.num_rows]
+        if not parts:
+            if table in self.names():
+                self.open(table).delete(_of_films(film_ids))
+            return
+        opened = self._create(table, parts[0].schema)
+        if any(part.schema != opened.schema for part in parts):
             raise UsageError(
                 f"{self.uri}: its table {table!r} was made by other encoders or another version; delete the "
                 "folder and run `cinescribe index` again"
             )
         key = "film_id" if table == "films" else "id"
         merge = opened.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(_of_films(list(film_ids))).execute(rows)
+        merge.when_not_matched_by_source_delete(_of_films(film_ids)).execute(pa.concat_tables(parts))
 
     def _create(self, table: str, rows: pa.Schema) -> Any:
         if table in self.names():
