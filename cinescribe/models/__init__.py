@@ -1,2 +1,1 @@
-"""The systems of the papers, one file each, named as the paper names it. Models know nothing of training
-loops."""
+"""The systems of the papers, a file each, named as the paper names it. They know nothing of training loops."""
