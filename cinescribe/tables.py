@@ -50,6 +50,8 @@ _WORDS = _list(start=pa.float64(), end=pa.float64(), text=pa.string(), probabili
 SCHEMAS: Mapping[str, pa.Schema] = {
     # Which films a run is about; `etag` changes when the film's bytes do.
     "plan": _schema(film_id=pa.string(), uri=pa.string(), bytes=pa.int64(), etag=pa.string()),
+    # Which chunks of films an extraction has to do, and the tables that miss them.
+    "chunks": _schema(film_id=pa.string(), etag=pa.string(), chunk=pa.int32(), stages=pa.list_(pa.string())),
     # Times in seconds from the first video frame; shots tile [0, duration); audio_rate in Hz, 0 = no sound.
     "films": _schema(
         film_id=pa.string(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Of a worker, bytes: of speech by its profile, of features with some encoders.
 _MEMORY = {"small": 1.5 * 2**30, "paper": 6 * 2**30, "features": 2.5 * 2**30}
 _MOST_THREADS = 4  # of a worker
+_MOST_WORKERS_OF_A_GPU = 4  # each holds its own copy of the models
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,12 @@ def machines() -> list[dict[str, float]]:
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def gpu_share(nodes: Sequence[Mapping[str, float]]) -> float:
+    """What each worker takes of a GPU where it decodes too: as much as it has four cores to decode with."""
+    fewest = min((node["CPU"] / node["GPU"] for node in nodes if node.get("GPU")), default=0.0)
+    return 1.0 / max(1, min(_MOST_WORKERS_OF_A_GPU, int(fewest // _MOST_THREADS)))
 
 
 def share(

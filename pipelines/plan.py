@@ -119,6 +119,11 @@ def make_plan(
     return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]
 
 
+def settings_of(out: str, pipeline: str) -> Mapping[str, object]:
+    """What the folder was made with by that pipeline; empty when it was not."""
+    return _read(address(out, pipeline))[1] or {}
+
+
 def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[str, Standing[str]]:
     """Where each stage stands on these films, from one listing of each table."""
     errors = tables.written_names(out, "errors")

@@ -1,0 +1,367 @@
+"""Films to features: `python -m pipelines.extract FILM... --out FOLDER --encoders clip,s3d`.
+
+The stages, each writing its rows into the table of its name:
+
+    films              probe the container, find the shots   a row a film; a task on any CPU
+    features/<name>    what an encoder sees or hears         a row a chunk; a worker that holds the encoders
+
+A chunk is one unit of work: decoded once for all encoders that miss it, in a thread beside the networks.
+Started again after any stop, a run does what is missing; with further encoders, only those.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cinescribe import tables
+from cinescribe.encoders import catalogue
+from cinescribe.encoders.chunks import chunks, features_in
+from cinescribe.encoders.extraction import OpenFilm, extract
+from cinescribe.encoders.protocol import Encoder, EncoderSpec
+from cinescribe.errors import UsageError
+from cinescribe.media.library import FilmRef, list_films
+from pipelines import chunk_plan, cluster, command, plan, progress, units
+from pipelines.chunk_plan import ChunkPlan
+from pipelines.command import Common
+from pipelines.films import films_stage
+from pipelines.run import Record, finish, follow
+from pipelines.units import Job, Numbers, Passenger
+
+_SETTING = "encoder "  # what the settings that tell of an encoder begin with
+_SECONDS_PER_SECOND = 100.0  # of work for a second of film and an encoder, after which it turns in circles
+
+
+class Encoders(Protocol):
+    """Where encoders come from: `cinescribe.encoders.catalogue`, or something like it."""
+
+    def load(self, written: str, *, device: str = "cpu", threads: int = 0) -> Encoder:
+        """A loaded encoder by its name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Common):
+    """One run of the pipeline; see `--help` for what each means."""
+
+    encoders: tuple[str, ...]
+    chunk_seconds: float = 60.0
+    gpus_per_worker: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An encoder as it is written in the command, and what is known of it once it was loaded."""
+
+    written: str
+    spec: EncoderSpec
+    weights: Mapping[str, str]
+
+    @property
+    def setting(self) -> dict[str, object]:
+        """What the rows depend on."""
+        return {**asdict(self.spec), "weights": dict(self.weights)}
+
+    def __str__(self) -> str:
+        spec = self.spec
+        frames = (
+            f"{len(spec.offsets)} frames within {spec.reach:.2f} s" if len(spec.offsets) > 1 else "a frame"
+        )
+        sees = frames if spec.offsets else f"{spec.window:g} s of sound"
+        weights = ", ".join(sorted(self.weights.values()))
+        return f"{spec.name}: {spec.hz:g} Hz of {spec.dim} numbers, each of {sees}; weights {weights}"
+
+
+# ---- the stage ----------------------------------------------------------------------------------
+
+
+class FeaturesStage:
+    """Encode chunks with encoders that are loaded once; a film stays open from chunk to chunk."""
+
+    def __init__(
+        self, job: Job, written: Sequence[str], length: float, threads: int, device: str, encoders: Encoders
+    ) -> None:
+        self.job, self.length = job, length
+        self.film: tuple[str, str, OpenFilm] | None = None
+        made, self.fault = units.made(
+            lambda: [encoders.load(name, device=device, threads=threads) for name in written]
+        )
+        self.encoders = {encoder.spec.name: encoder for encoder in made or ()}
+
+    def __call__(self, passenger: Passenger) -> Passenger:
+        """Encode one chunk."""
+        if self.fault:
+            return {**passenger, "message": passenger["message"] or self.fault}
+        stages = passenger["todo"].split(",")
+        limit = _SECONDS_PER_SECOND * self.length * len(stages)
+
+        def work(
+            film: FilmRef, path: Path, stages: Sequence[str]
+        ) -> Iterator[tuple[str, tables.Row | Exception, Numbers]]:
+            return self.work(film, path, passenger["chunk"], stages)
+
+        return units.attempt_many(self.job, stages, passenger, work, limit)
+
+    def work(
+        self, film: FilmRef, path: Path, number: int, stages: Sequence[str]
+    ) -> Iterator[tuple[str, tables.Row | Exception, Numbers]]:
+        """The row of each stage, or why there is none."""
+        row = tables.read_row(self.job.out, "films", film.film_id)
+        if row is None:
+            raise UsageError(f"{self.job.out}: the row of {film.film_id} in films is gone; run again")
+        chunk = next(chunk for chunk in chunks(row["duration"], self.length) if chunk.number == number)
+        names = [stage.removeprefix(tables.FEATURES) for stage in stages]
+        asked = {
+            name: features_in(self.encoders[name].spec, number, self.length, row["duration"])
+            for name in names
+        }
+        for result in extract(self._open(film, path), {n: self.encoders[n] for n in names}, asked):
+            stage, encoder = tables.FEATURES + result.name, self.encoders[result.name]
+            if result.error is not None:
+                yield stage, result.error, {}
+                continue
+            seconds = (number, chunk.start, chunk.end)
+            first = asked[result.name].start
+            made = tables.feature_row(film, seconds, encoder.spec, first, result.features, encoder.weights)
+            numbers = {"duration": chunk.end - chunk.start, f"of {result.name}": len(result.features)}
+            yield stage, made, numbers
+
+    def _open(self, film: FilmRef, path: Path) -> OpenFilm:
+        if self.film is None or self.film[:2] != (film.uri, film.etag):
+            self.film = film.uri, film.etag, OpenFilm(path)
+        return self.film[2]
+
+
+# ---- the run ------------------------------------------------------------------------------------
+
+
+def run(config: Config, encoders: Encoders = catalogue) -> int:
+    """Do what is missing of a run; 0 when every chunk is done or recorded as failed (with `strict`: is done).
+
+    Raises:
+        CinescribeError: nothing to do it on, or with (see the message); what is done stays done.
+    """
+    films = list_films(config.inputs)
+    known = _load_once(config.encoders, encoders)
+    settings = {"chunk_seconds": config.chunk_seconds} | {
+        _SETTING + name: encoder.setting for name, encoder in known.items()
+    }
+    earlier = plan.settings_of(config.out, "extract")
+    pending = plan.make_plan(
+        config.out,
+        "extract",
+        films,
+        (plan.SHARED,),
+        settings=settings,
+        settings_grow=True,
+        chunk_tables=[
+            tables.FEATURES + name.removeprefix(_SETTING)
+            for name in sorted({*earlier, *settings})
+            if name.startswith(_SETTING)
+        ],
+        retry_failed=config.retry_failed,
+    )
+    record = Record(config, len(films), len(pending))
+    record.weights = {name: dict(encoder.weights) for name, encoder in known.items()}
+    with ExitStack() as stack:
+        if pending:
+            stack.enter_context(cluster.session(config.address))
+        if not _prepare(config, films, pending, record):
+            return _end(config, films, known, progress.Report(0, 0, quiet=config.quiet), record)
+        chunked = _plan_chunks(config, films, known, retry_failed=config.retry_failed)
+        chunk_plan.write(config.out, chunked)
+        report = _report(config, chunked)
+        record.content["chunks_to_do"] = len(chunked.units)
+        if not chunked.units:
+            report.say(
+                f"Nothing to do: all {report.planned} chunks were done or failed before "
+                "(again: --retry-failed)."
+            )
+        elif not (config.strict and any(stands.failed for stands in chunked.standings.values())):
+            with cluster.session(config.address):  # the one that is there, if any
+                _process(config, chunked, known, encoders, report, record)
+    return _end(config, films, known, report, record)
+
+
+def _load_once(names: Sequence[str], encoders: Encoders) -> dict[str, Known]:
+    """What the encoders are; loaded here once, so that weights that can't be had stop the run at once."""
+    known: dict[str, Known] = {}
+    for written in names:
+        encoder = encoders.load(written)
+        if encoder.spec.name in known:
+            raise UsageError(
+                f"--encoders: {known[encoder.spec.name].written} and {written} would both write "
+                f"features/{encoder.spec.name}; run them with different --out"
+            )
+        known[encoder.spec.name] = Known(written, encoder.spec, dict(encoder.weights))
+    return known
+
+
+def _prepare(config: Config, films: Sequence[FilmRef], pending: Sequence[plan.Unit], record: Record) -> bool:
+    """Do the films stage where it is missing; False when a failure stopped the run (`strict`)."""
+    before = plan.standing(config.out, films, (plan.SHARED,))[plan.SHARED]
+    if config.strict and before.failed:
+        return False
+    if not pending:
+        return True
+    report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
+    report.say(f"{len(pending)} of {len(films)} films to look at")
+    job = command.job(config, "extract")
+    shares = cluster.share(cluster.machines(), len(pending), "features")
+    dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
+    if not follow(dataset, report, record, strict=config.strict):
+        return False
+    by_id = {unit.film.film_id: unit.film for unit in pending}
+    stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
+    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
+    for outcome in units.write_crashed(job, plan.SHARED, lost):
+        report.unit(outcome)
+    return True
+
+
+def _plan_chunks(
+    config: Config, films: Sequence[FilmRef], known: Mapping[str, Known], *, retry_failed: bool
+) -> ChunkPlan:
+    specs = {name: encoder.spec for name, encoder in known.items()}
+    return chunk_plan.make_chunk_plan(
+        config.out, films, specs, config.chunk_seconds, retry_failed=retry_failed
+    )
+
+
+def _process(
+    config: Config,
+    chunked: ChunkPlan,
+    known: Mapping[str, Known],
+    encoders: Encoders,
+    report: progress.Report,
+    record: Record,
+) -> None:
+    """Send the chunks to the workers. Returns early at the first failure when strict."""
+    machines = cluster.machines()
+    shares = cluster.share(
+        machines,
+        len(chunked.units),
+        "features",
+        config.workers,
+        config.threads,
+        config.gpus_per_worker or cluster.gpu_share(machines),
+    )
+    for line in _describe(config, chunked, known):
+        report.say(line)
+    report.say(f"{len(chunked.units)} of {report.planned} chunks to do: {shares}")
+    needed = {stage.removeprefix(tables.FEATURES) for unit in chunked.units for stage in unit.todo}
+    dataset = cluster.map_workers(
+        cluster.source(chunked.units),
+        FeaturesStage,
+        shares,
+        len(chunked.units),
+        job=command.job(config, "extract"),
+        written=[encoder.written for name, encoder in known.items() if name in needed],
+        length=config.chunk_seconds,
+        threads=shares.threads,
+        device="cuda" if shares.gpus else "cpu",
+        encoders=encoders,
+    )
+    if not follow(dataset, report, record, strict=config.strict):
+        return
+    by_id = {unit.film.film_id: unit.film for unit in chunked.units}
+    after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
+    job = command.job(config, "extract")
+    for stage, stands in after.standings.items():
+        lost = [(by_id[film_id], number) for film_id, number in sorted(stands.missing)]
+        for outcome in units.write_crashed(job, stage, lost):
+            report.unit(outcome)
+
+
+def _describe(config: Config, chunked: ChunkPlan, known: Mapping[str, Known]) -> Iterator[str]:
+    """The plan in words."""
+    hours = sum(chunked.durations.values()) / 3600
+    films = len(chunked.durations)
+    yield f"{films} films, {hours:.2f} h, in chunks of {config.chunk_seconds:g} s"
+    for name, encoder in known.items():
+        todo = sum(tables.FEATURES + name in unit.todo for unit in chunked.units)
+        yield f"  {encoder}; {todo} chunks"
+
+
+def _report(config: Config, chunked: ChunkPlan) -> progress.Report:
+    keys = {key for stands in chunked.standings.values() for key in stands.planned}
+    settled = len(keys) - len(chunked.units)
+    return progress.Report(len(keys), settled, noun="chunks", every=5.0, quiet=config.quiet)
+
+
+def _end(
+    config: Config,
+    films: Sequence[FilmRef],
+    known: Mapping[str, Known],
+    report: progress.Report,
+    record: Record,
+) -> int:
+    """Count, tell, and give the exit code."""
+    did = report.totals.sums
+    rows = [(f"features of {name}", str(did[f"of {name}"])) for name in known]
+    chunked = _plan_chunks(config, films, known, retry_failed=False)
+    standings: dict[str, plan.Standing[Any]] = {
+        **plan.standing(config.out, films, (plan.SHARED,)),
+        **chunked.standings,
+    }
+    return finish(config, films, standings, report, record, rows=rows, places=())
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    p = argparse.ArgumentParser(
+        prog="cinescribe extract",
+        description="Features of films: what is seen and heard, by frozen encoders.",
+        epilog=command.EXIT_CODES,
+    )
+    command.add_inputs(p)
+    p.add_argument(
+        "--encoders",
+        required=True,
+        type=command.listed,
+        metavar="A,B,...",
+        help=f"of: {', '.join(catalogue.ENCODERS)}; NAME:MODEL takes another model, NAME@HZ another rate",
+    )
+    p.add_argument(
+        "--chunk-seconds",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="length of the pieces that films are shared out in (default 60)",
+    )
+    p.add_argument(
+        "--gpus-per-worker",
+        type=_fraction,
+        default=0.0,
+        metavar="X",
+        help="share of a GPU each worker takes (default: so much that a worker has four CPU cores to decode)",
+    )
+    command.add_common(p)
+    return p
+
+
+def _seconds(text: str) -> float:
+    if not 1 <= (seconds := float(text)) <= 3600:
+        raise argparse.ArgumentTypeError("is from 1 to 3600 seconds")
+    return seconds
+
+
+def _fraction(text: str) -> float:
+    if not 0.01 <= (share := float(text)) <= 1:
+        raise argparse.ArgumentTypeError("is from 0.01 to 1")
+    return share
+
+
+def main(argv: Sequence[str] | None = None, encoders: Encoders = catalogue) -> int:
+    """Run the command; returns its exit code (0 done, 1 failed, 2 usage, 130 interrupted)."""
+    arguments = command.common_values(vars(parser().parse_args(argv)))
+    return command.exit_code(lambda: run(Config(**arguments), encoders))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
