@@ -13,7 +13,7 @@ from cinescribe.encoders.visual_words import WordMatcher
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.search import filters, fusion, seen
 from cinescribe.search.fusion import Hit
-from cinescribe.search.query import SOURCES, Answer, Query, Source
+from cinescribe.search.query import SOURCES, Answer, Moment, Query, Source
 from cinescribe.search.store import IndexedFilm, Store, explained
 from cinescribe.search.texts import TextSearch
 
@@ -241,14 +241,25 @@ class Searcher:
         self, state: _State, encoded: EncodedQuery, query: Query, wanted: set[Source], searched: list[Source]
     ) -> Iterator[str]:
         """What the user should know of how the moments were found."""
+        words = "words" in searched
         if encoded.sentence is not None and "visual" in wanted and "visual" not in searched:
-            instead = (
-                "what is seen is searched by visual words"
-                if "words" in searched
-                else "what is seen is not searched"
-            )
-            spoken = ("speech", "description")
+            why = f"CLIP's weights can't be had ({self._no_clip})"
+            if state.clip is None:
+                why = "no CLIP features in this index"
+            yield f"{why}: what is seen is {'searched by visual words' if words else 'not searched'}"
+        if encoded.sentence is not None and "words" in wanted and not words:
+            yield "no visual words in this index; `cinescribe extract --encoders objects,actions` makes them"
+        if (query.filters.speakers or query.filters.roles) and not query.filters.sources:
+            yield "only what is said and described is searched: what is seen has no speaker or role"
+        if state.texts is None and wanted & {"speech", "description"}:
+            yield "no speech in this index; `cinescribe transcribe` makes it"
 
+
+def _marked(moment: Moment, texts: TextSearch | None, query: str) -> Moment:
+    """The moment with the query's words in what was said; what was recognised is marked already."""
+    if texts is None or not query:
+        return moment
+    spoken = ("speech", "description")
     return replace(
         moment,
         why=tuple(
