@@ -94,7 +94,7 @@ def _table(name: str) -> tuple[dict[str, int], NDArray[np.float32]]:
 
 
 def _read_word2vec(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """The binary format of word2vec: a line "words dim", then each word, a space and little-endian float32."""
+    """The binary format of word2vec: a line "words dim", then each word, a space and its float32 numbers."""
     content = path.read_bytes()
     header, _, _ = content.partition(b"\n")
     count, dim = map(int, header.split())
