@@ -24,6 +24,7 @@ ENCODERS: Mapping[str, str] = {
     "scene": "cinescribe.encoders.scene",
     "audio": "cinescribe.encoders.audio",
     "face": "cinescribe.encoders.face",
+    "ocr": "cinescribe.encoders.ocr",
 }
 
 _WRITTEN = re.compile(r"(?P<kind>[a-z0-9_-]+)(?::(?P<model>.+?))?(?:@(?P<hz>\d+(?:\.\d+)?))?")

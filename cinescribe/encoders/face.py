@@ -1,7 +1,7 @@
 """The face expert of Collaborative Experts: the mean of the faces in a frame, 128-d, once a second.
 
 face        dlib's frontal detector (histograms of gradients): frontal faces, fast on a CPU
-face:cnn    dlib's convolutional detector: profiles too, some twenty times slower on a CPU
+face:cnn    dlib's convolutional detector: profiles too, more than ten times slower on a CPU
 
 Each face is turned upright by five landmarks and embedded by dlib's ResNet; two embeddings nearer than 0.6
 are of one person (99.38% right on Labeled Faces in the Wild, says its author). The paper used an SSD detector
@@ -35,7 +35,7 @@ def spec(model: str = "", hz: float | None = None) -> EncoderSpec:
 
 
 def load(model: str = "", hz: float | None = None, *, device: str = "cpu", threads: int = 0) -> "Faces":
-    """The loaded encoder, on the CPU, which is all that dlib's wheel knows. Raises WeightsError without dlib."""
+    """The loaded encoder, on the CPU: dlib's wheel knows no other. Raises WeightsError without dlib."""
     return Faces(spec(model, hz), convolutional=model == "cnn")
 
 

@@ -1,0 +1,136 @@
+"""What Collaborative Experts is given of a clip: one input an expert, absent where there is none.
+
+Averaged experts are one vector, sequence experts one vector a token. An expert is absent where its table was
+not extracted, or has nothing but NaN in the clip (no face, no text), or nothing is said: `None`, never zeros,
+so that what a clip lacks can't be taken for something it shows.
+
+Source: Liu et al. 2019, appendix A.5; dimensions and tokens of the authors' configuration for MSR-VTT.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cinescribe import tables
+from cinescribe.encoders.speech_words import spoken_vectors
+from cinescribe.errors import UsageError
+
+if TYPE_CHECKING:
+    from cinescribe.encoders.words import WordVectors
+
+SPEECH = "speech"
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One input of the model.
+
+    Attributes:
+        name: as the model's parameters call it.
+        table: the encoder whose features it takes, `features/<table>`; `SPEECH` for the speech table.
+        dim: of a vector.
+        tokens: vectors of a sequence that are kept, the first ones; 0: the mean of all is the input.
+    """
+
+    name: str
+    table: str
+    dim: int
+    tokens: int = 0
+
+
+# In the model's order, which is the alphabet's. The second: the paper's networks, on files one has to bring.
+SMALL = (
+    Expert("appearance", "appearance", 1280),
+    Expert("audio", "audio", 128, tokens=29),
+    Expert("face", "face", 128),
+    Expert("motion", "motion", 1024),
+    Expert("ocr", "ocr", 300, tokens=49),
+    Expert("scene", "scene", 2208),
+    Expert("speech", SPEECH, 300, tokens=32),
+)
+PAPER = (
+    Expert("audio", "audio", 128, tokens=29),
+    Expert("face", "face-vggface2", 512),  # no encoder here writes it: bring the table, or it is absent
+    Expert("i3d", "motion", 1024),
+    Expert("ocr", "ocr", 300, tokens=49),
+    Expert("r2p1d", "motion-r2plus1d_34", 512),
+    Expert("resnext101", "appearance-resnext101_32x8d.fb_wsl_ig1b_ft_in1k", 2048),
+    Expert("scene", "scene", 2208),
+    Expert("senet154", "appearance-legacy_senet154.in1k", 2048),
+    Expert("speech", SPEECH, 300, tokens=32),
+)
+
+Inputs = dict[str, NDArray[np.float32] | None]
+
+
+def expert_inputs(
+    root: str, film_id: str, start: float, end: float, experts: Sequence[Expert] = SMALL
+) -> Inputs:
+    """The inputs of the clip [start, end) of a film, by expert.
+
+    Args:
+        root: folder or `s3://` prefix of the tables.
+        film_id: of the film.
+        start, end: seconds.
+        experts: which.
+
+    Returns:
+        float32 `[dim]` of an averaged expert, `[L, dim]` with 1 <= L <= tokens of a sequence; None: absent.
+
+    Raises:
+        UsageError: the clip is empty, or a table holds features of another dimension.
+    """
+    if not start < end:
+        raise UsageError(f"{film_id}: a clip from {start} to {end} s holds nothing; give start < end")
+    return {expert.name: _input(root, film_id, start, end, expert) for expert in experts}
+
+
+def available(inputs: Mapping[str, Any], experts: Sequence[Expert] = SMALL) -> NDArray[np.bool_]:
+    """The flags `ind` of a clip, `[experts]`, in their order: True where there is an input."""
+    return np.array([inputs[expert.name] is not None for expert in experts])
+
+
+def _input(root: str, film_id: str, start: float, end: float, expert: Expert) -> NDArray[np.float32] | None:
+    if expert.table == SPEECH:
+        row = tables.read_row(root, "speech", film_id)
+        rows = (
+            spoken_vectors(tables.utterances_of(row), _words(), start, end)
+            if row
+            else np.zeros((0, expert.dim))
+        )
+    else:
+        features = tables.read_features(root, expert.table, film_id)
+        if features is None:
+            return None
+        if features.array.shape[1] != expert.dim:
+            raise UsageError(
+                f"{tables.FEATURES}{expert.table} of {film_id}: {features.array.shape[1]} numbers a feature, "
+                f"the expert {expert.name} has {expert.dim}; extract it again, or name the experts you have"
+            )
+        rows = features.array[_within(features, start, end)].astype(np.float32)
+        rows = rows[~np.isnan(rows).any(axis=1)]
+    if not len(rows):
+        return None
+    return np.asarray(rows[: expert.tokens] if expert.tokens else rows.mean(axis=0), np.float32)
+
+
+def _within(features: tables.Features, start: float, end: float) -> NDArray[np.bool_]:
+    """Which features lie in a clip: those whose middle does; of a shorter clip the one its middle lies in."""
+    step = 1 / features.hz
+    middles = features.times + step / 2
+    inside = (middles >= start) & (middles < end)
+    if inside.any():
+        return inside
+    middle = (start + end) / 2
+    return (features.times <= middle) & (middle < features.times + step)
+
+
+@cache
+def _words() -> "WordVectors":
+    from cinescribe.encoders.words import WordVectors
+
+    return WordVectors()
