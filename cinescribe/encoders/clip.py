@@ -6,8 +6,8 @@ clip:ARCHITECTURE/PATH            a checkpoint: PATH is absolute or begins with 
                                   clip:ViT-B-32//models/clip.pt is the file /models/clip.pt
 clip:ARCHITECTURE/s3://BUCKET/KEY the same on S3
 
-A tag brings its own preprocessing and activation. Of a checkpoint, the architecture says both: OpenAI's, DFN's
-and MetaCLIP's weights want an architecture that ends in -quickgelu, such as ViT-B-32-quickgelu.
+A tag brings its own preprocessing and activation. Of a checkpoint, the architecture says both: weights of
+OpenAI, DFN and MetaCLIP want an architecture that ends in -quickgelu, such as ViT-B-32-quickgelu.
 
 Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
@@ -15,7 +15,6 @@ Source: Radford et al., Learning Transferable Visual Models From Natural Languag
 import hashlib
 import importlib.util
 import json
-import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,8 +29,11 @@ from cinescribe.encoders.preprocessing import Preprocessing
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.errors import MediaError, UsageError, WeightsError
 from cinescribe.media.cache import FilmCache
+from cinescribe.zoo import checkpoints, hub, sources
 
 DEFAULT = "ViT-B-32/openai"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # what open_clip says of a tag
+_POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 _CACHE_BYTES = 50_000_000_000  # of checkpoints from S3 on this machine
 
 
@@ -138,9 +140,9 @@ def _parse(model: str) -> tuple[str, str]:
         known = list_pretrained_tags_by_model(architecture)
         if weights not in known:
             raise UsageError(
-                f"clip:{model}: {weights or 'no name'!r} is none of the weights of {architecture}; name one of "
-                f"them, as {architecture}/TAG ({', '.join(known) or 'open_clip has none'}), or a checkpoint, as "
-                f"{architecture}//absolute/path or {architecture}/s3://bucket/key"
+                f"clip:{model}: {weights!r} is none of the weights of {architecture}; write "
+                f"{architecture}/TAG with one of {', '.join(known) or 'none (it has no tags)'}, or a "
+                f"checkpoint as {architecture}//absolute/path or {architecture}/s3://bucket/key"
             )
     return architecture, weights
 
@@ -175,48 +177,64 @@ def _table(architecture: str, weights: str, hz: float) -> str:
 
 def _load(architecture: str, weights: str, device: str, precision: str) -> Any:
     """The model with its weights; an error where they don't fit it or can't be had, never random ones."""
-    if not _is_file(weights):
-        return _pretrained(architecture, weights, device, precision)
-    with _local(weights) as path:
-        return _from_checkpoint(architecture, weights, path, device, precision)
+    if _is_file(weights):
+        settings = _architecture_settings(architecture)
+        with _local(weights) as path:
+            model = _from_checkpoint(architecture, weights, path, settings, precision)
+    else:
+        from open_clip.pretrained import get_pretrained_cfg
+
+        settings = get_pretrained_cfg(architecture, weights)
+        path = _fetched(architecture, weights, settings)
+        model = _from_checkpoint(architecture, f"{architecture}/{weights}", path, settings, precision)
+    return model.to(device).eval()
 
 
-def _pretrained(architecture: str, tag: str, device: str, precision: str) -> Any:
+def _fetched(architecture: str, tag: str, settings: Mapping[str, Any]) -> Path:
+    """The checkpoint of a tag: from the hub's cache on this machine, the hub, or the author's address."""
+    from huggingface_hub import try_to_load_from_cache
+    from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, download_pretrained
+
+    repository, _, file = settings.get("hf_hub", "").rpartition("/")
+    if repository:
+        for name in [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
+            cached = try_to_load_from_cache(repository, name)
+            if isinstance(cached, str):
+                return Path(cached)
+    address = hub.endpoint() if repository else settings["url"]
+    reason = f"{address} takes no connection"
+    if sources.connects(address):
+        try:
+            return Path(download_pretrained(dict(settings)))
+        except (RuntimeError, OSError, ValueError) as error:
+            reason = str(error)
+    suffix = "-quickgelu" if settings.get("quick_gelu") and not architecture.endswith("-quickgelu") else ""
+    raise WeightsError(
+        f"CLIP weights {architecture}/{tag} can't be had: {reason}; run where the hub answers, or name a "
+        f"copy: clip:{architecture}{suffix}//path/to/{HF_SAFE_WEIGHTS_NAME}, or s3://bucket/key in place of "
+        "the path"
+    )
+
+
+def _from_checkpoint(
+    architecture: str, named: str, path: Path, settings: Mapping[str, Any], precision: str
+) -> Any:
+    """The model with a checkpoint's weights, every one of them, or an error."""
     import open_clip
-    from open_clip.pretrained import get_pretrained_cfg
 
-    quick_gelu = bool(get_pretrained_cfg(architecture, tag).get("quick_gelu"))
+    positions = {name: tensor for name, tensor in _read_state(path).items() if name in _POSITIONS}
     try:
         model = open_clip.create_model(
             architecture,
-            pretrained=tag,
+            pretrained=str(path),
             precision=precision,
-            device=device,
-            force_quick_gelu=quick_gelu,  # open_clip would only warn, and its features be wrong
+            # Of a tag open_clip would only warn that it wants the other activation.
+            force_quick_gelu=bool(settings.get("quick_gelu")),
+            force_preprocess_cfg={key: settings.get(key) for key in _PREPROCESSING},
             require_pretrained=True,
             weights_only=True,
         )
-    except (RuntimeError, OSError, ValueError, pickle.UnpicklingError) as error:
-        suffix = "-quickgelu" if quick_gelu and not architecture.endswith("-quickgelu") else ""
-        raise WeightsError(
-            f"CLIP weights {architecture}/{tag} can't be had ({str(error).splitlines()[0]}); run where the hub "
-            f"answers, or name a copy: clip:{architecture}{suffix}//path/to/open_clip_model.safetensors, or "
-            "s3://bucket/key in place of the path"
-        ) from error
-    return model.eval()
-
-
-def _from_checkpoint(architecture: str, named: str, path: Path, device: str, precision: str) -> Any:
-    import open_clip
-    import torch
-
-    state = _read_state(path)
-    try:
-        # Built with random weights, of which load_checkpoint replaces every one or fails.
-        model = open_clip.create_model(
-            architecture, pretrained=str(path), precision=precision, require_pretrained=True
-        )
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, KeyError) as error:  # open_clip checks by each of them
         reason = " ".join(str(error).split())
         raise WeightsError(
             f"{named}: not a checkpoint of {architecture} ({reason[:300]}); name the architecture it was "
@@ -224,41 +242,43 @@ def _from_checkpoint(architecture: str, named: str, path: Path, device: str, pre
         ) from error
     except OSError as error:
         raise WeightsError(f"{architecture}: a part of it is the hub's and can't be had ({error})") from error
-    positions = state.get("visual.positional_embedding")
-    own = getattr(model.visual, "positional_embedding", None)
-    if isinstance(positions, torch.Tensor) and own is not None and positions.shape != own.shape:
-        raise WeightsError(
-            f"{named}: trained on pictures of another size than {architecture} takes ({positions.shape[0]} "
-            f"positions, not {own.shape[0]}); name the architecture it was trained with"
-        )
-    model.visual.preprocess_cfg |= _architecture_preprocessing(architecture)
-    return model.to(device).eval()
+    own = model.state_dict()
+    for name, tensor in positions.items():
+        if name in own and tensor.shape != own[name].shape:  # open_clip has interpolated them
+            raise WeightsError(
+                f"{named}: {name} is for {len(tensor)} positions, in {architecture} for {len(own[name])}: it "
+                "was trained on pictures or texts of another size; name the architecture it was trained with"
+            )
+    return model
 
 
 def _read_state(path: Path) -> dict[str, Any]:
     """The tensors of an open_clip checkpoint: a state dict, or a training checkpoint that holds one."""
-    from cinescribe.zoo import checkpoints
+    from safetensors import SafetensorError
 
     if path.suffix == ".safetensors":
-        return dict(checkpoints.read_state(path))
+        try:
+            return dict(checkpoints.read_state(path))
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: not a safetensors file ({error}); fetch it anew") from error
     checkpoint = checkpoints.read_checkpoint(path)
     state = checkpoint.get("state_dict", checkpoint)
     if not isinstance(state, dict) or not state:
         raise WeightsError(f"{path}: holds no tensors by name; give an open_clip checkpoint")
-    return state
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _architecture_preprocessing(architecture: str) -> dict[str, Any]:
-    """The preprocessing on which all published weights of an architecture agree; of each other field CLIP's."""
+def _architecture_settings(architecture: str) -> dict[str, Any]:
+    """The preprocessing on which all published weights of an architecture agree, CLIP's where they don't."""
     from open_clip import list_pretrained_tags_by_model
     from open_clip.pretrained import get_pretrained_cfg
 
     published = [get_pretrained_cfg(architecture, tag) for tag in list_pretrained_tags_by_model(architecture)]
     agreed = {}
-    for field in ("mean", "std", "interpolation", "resize_mode"):
+    for field in _PREPROCESSING:
         values = {json.dumps(config.get(field)) for config in published}
-        if len(values) == 1 and (value := json.loads(values.pop())) is not None:
-            agreed[field] = value
+        if len(values) == 1:
+            agreed[field] = json.loads(values.pop())
     return agreed
 
 

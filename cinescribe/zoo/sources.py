@@ -98,7 +98,7 @@ def from_url(url: str, token: str | None = None) -> Iterator[bytes]:
     host = urlsplit(url).netloc
     if host in _silent_hosts:
         raise StillSilent
-    if not _connects(url):
+    if not connects(url):
         _silent_hosts.add(host)
         raise Unavailable(f"no connection within {CONNECT_SECONDS:.0f} s")
     headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -116,7 +116,7 @@ def from_url(url: str, token: str | None = None) -> Iterator[bytes]:
         raise Unavailable(f"no bytes for {SILENCE_SECONDS:.0f} s, or the connection broke") from error
 
 
-def _connects(url: str) -> bool:
+def connects(url: str) -> bool:
     """Whether the host takes a connection within `CONNECT_SECONDS`, the look-up of its name included.
 
     The look-up has no time-out of its own and can take half a minute where no name server answers. Behind
