@@ -1,1 +1,1 @@
-"""The systems of the papers, a file each, named as the paper names it. They know nothing of training loops."""
+"""The systems of the papers, a file each, named as the papers name them; they know nothing of training."""

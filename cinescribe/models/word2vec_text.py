@@ -1,9 +1,9 @@
 """The sentence encoder of MIL-NCE (Miech et al. 2020), also as TAN uses it: a bag of word2vec words.
 
-Frozen 300-d vectors of 66,250 words -> 2048 -> ReLU -> maximum over the words -> 512; 21,540,536 parameters. TAN
-reads 32 words, gives unknown ones the vector of id 0, and leaves padding out of the maximum; MIL-NCE reads 16,
-drops unknown words and lets padding take part. Sources: the published code of both (antoine77340/S3D_HowTo100M
-s3dg.py, TengdaHan/TemporalAlignNet model/word2vec_model.py).
+Frozen 300-d vectors of 66,250 words -> 2048 -> ReLU -> maximum over the words -> 512; 21,540,536 parameters.
+TAN reads 32 words, gives unknown ones the vector of id 0, and leaves padding out of the maximum; MIL-NCE
+reads 16, drops unknown words and lets padding take part. Sources: the published code of both
+(antoine77340/S3D_HowTo100M s3dg.py, TengdaHan/TemporalAlignNet model/word2vec_model.py).
 """
 
 import re
