@@ -4,21 +4,20 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.encoders.visual_words import WordMatcher
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.search import filters, fusion, seen
 from cinescribe.search.fusion import Hit
+from cinescribe.search.labels import word_matcher
 from cinescribe.search.query import SOURCES, Answer, Moment, Query, Source
 from cinescribe.search.store import IndexedFilm, Store, explained
 from cinescribe.search.texts import TextSearch
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_TEXT = 2000  # characters of a query
 MOST = 1000  # moments of an answer
@@ -74,8 +73,6 @@ class Searcher:
     """
 
     def __init__(self, root: str, *, threads: int = 0, device: str = "cpu") -> None:
-        from cinescribe.encoders.text import SentenceEncoder
-
         self.root, self._store = root, Store(root)
         self._threads, self._device = threads, device
         self._encoding = threading.Lock()
@@ -119,7 +116,7 @@ class Searcher:
         with self._encoding:  # the encoders have one set of threads anyway
             vectors = self._sentences.encode(plain)
             if state.words is not None and self._matcher is None and any(plain):
-                self._matcher = WordMatcher(self._sentences)
+                self._matcher = word_matcher(self._sentences)
             clip = self._clip_encoder(state) if state.clip is not None and any(plain) else None
             pictured = clip.encode_text(plain) if clip is not None else [None] * len(plain)
         matcher = self._matcher
