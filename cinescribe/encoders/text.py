@@ -58,8 +58,9 @@ class SentenceEncoder:
                 output_loading_info=True,
             )
         except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
             raise WeightsError(
-                f"sentence encoder {name}: can't be loaded from {folder} ({error}); give the folder of a "
+                f"sentence encoder {name}: can't be loaded from {folder} ({reason}); give the folder of a "
                 "whole copy: config.json, model.safetensors and the tokenizer's files"
             ) from error
         missing = [key for key in loading["missing_keys"] if not key.startswith("pooler.")]
