@@ -61,7 +61,7 @@ class Motion:
     def __init__(self, spec: EncoderSpec, network: Any, weight: str, device: str) -> None:
         self.spec = spec
         self.weights: Mapping[str, str] = {"actions": weight}
-        self._network = network
+        self.network = network
         self._preprocessing = _I3D_PICTURES if spec.dim == 1024 else _R2PLUS1D_PICTURES
         self._device = device
 
@@ -78,8 +78,8 @@ class Motion:
     def _features(self, clip: NDArray[Any]) -> "Tensor":
         pictures = self._preprocessing(clip, self._device).transpose(0, 1)[None]  # [1, 3, frames, H, W]
         if self._preprocessing is _I3D_PICTURES:
-            return self._network.features(pictures).mean(dim=2)[0]
-        return self._network(pictures)[0]
+            return self.network.features(pictures).mean(dim=2)[0]
+        return self.network(pictures)[0]
 
 
 def _named(model: str) -> tuple[str, Path | None]:

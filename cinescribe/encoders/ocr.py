@@ -59,6 +59,8 @@ class TextReader:
                 "Global.text_score": LEAST_CONFIDENCE,
                 f"{engine}.intra_op_num_threads": self._threads,
                 f"{engine}.inter_op_num_threads": 1,
+                "Det.limit_type": "max",  # by default small frames are enlarged, at twice the time
+                "Det.limit_side_len": EDGE,
             }
         )
 
