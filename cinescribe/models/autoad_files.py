@@ -22,7 +22,7 @@ _TENSORS, _SETTINGS = "model.safetensors", "config.json"
 
 
 def save(model: "AutoAD", folder: Path) -> None:
-    """Write a model into a folder, which is made if need be; what lies there under the same names is replaced."""
+    """Write a model into a folder, made if need be; files of the same names in it are replaced."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def recent_lines(
 
 
 def names_alone(lines: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The characters' names said in the lines, each once, in order: the paper's SubN in place of the lines."""
+    """The characters' names said in the lines, each once, in order: the paper's SubN instead of the lines."""
     known = {name.lower(): name for name in names}
     if not known:
         return []
