@@ -70,6 +70,12 @@ export function films({ limit = 24, after = null, query = "" } = {}, signal) {
   return ask(`/v1/films?${parameters}`, { signal });
 }
 
+/** Films called like `name`. The service compares ids, where a title's spaces may be underscores. */
+export async function filmsCalled(name, signal) {
+  const answer = await films({ limit: 12, query: name }, signal);
+  return answer.films.length || !name.includes(" ") ? answer : films({ limit: 12, query: name.replaceAll(" ", "_") }, signal);
+}
+
 /** One film with its voices. An id may hold slashes: they stay slashes. */
 export function film(id, signal) {
   return ask(`/v1/films/${id.split("/").map(encodeURIComponent).join("/")}`, { signal });

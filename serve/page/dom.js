@@ -78,6 +78,15 @@ export function remember(key, value) {
   }
 }
 
+/** A picture from a film; where it can't be had, an empty frame. `alt` is empty: the text beside it says what it is. */
+export function still(source) {
+  const sharper = `${source}${source.includes("?") ? "&" : "?"}width=640`;
+  const picture = element("img", { srcset: `${source} 320w, ${sharper} 640w`, sizes: "17rem", src: source, alt: "",
+    width: 320, height: 180, loading: "lazy", decoding: "async" });
+  picture.addEventListener("error", () => picture.classList.add("missing"));
+  return element("div", { className: "still" }, picture);
+}
+
 /** Focus a heading or result so that keyboard and screen reader go on from there. */
 export function focusOn(target) {
   target?.focus({ preventScroll: true });

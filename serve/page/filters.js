@@ -86,7 +86,7 @@ export function connectFilters(clear) {
     suggesting.abort();
     suggesting = new AbortController();
     try {
-      const { films } = await api.films({ limit: 12, query: field.value.trim() }, suggesting.signal);
+      const { films } = await api.filmsCalled(field.value.trim(), suggesting.signal);
       byId("film-names").replaceChildren(...films.map((film) => element("option", { value: film.film_id, label: film.title })));
     } catch {
       // no suggestions then; a film can still be named
@@ -95,7 +95,7 @@ export function connectFilters(clear) {
   const add = async () => {
     const name = field.value.trim();
     if (!name) return field.focus();
-    const { films } = await api.films({ limit: 12, query: name }).catch(() => ({ films: [] }));
+    const { films } = await api.filmsCalled(name).catch(() => ({ films: [] }));
     const same = (film) => [film.film_id, film.title].some((one) => one?.toLowerCase() === name.toLowerCase());
     const film = films.find(same) ?? (films.length === 1 ? films[0] : null);
     if (!film) return announce(films.length ? "Several films are called like that: choose one." : "No film is called like that.");

@@ -1,7 +1,7 @@
 // The films one can search, and examples of what can be asked, taken from what is really said in them.
 
 import * as api from "./api.js";
-import { byId, clock, element, hiddenText, spokenTime } from "./dom.js";
+import { byId, clock, element, hiddenText, spokenTime, still } from "./dom.js";
 import { read, write } from "./query.js";
 
 const EXAMPLES = 4;
@@ -9,14 +9,12 @@ let next = null;
 let asked = "";
 
 function card(film) {
-  const picture = element("img", { src: film.thumbnail, alt: "", width: 320, height: 180, loading: "lazy", decoding: "async" });
-  picture.addEventListener("error", () => picture.classList.add("missing"));
   const kinds = new Set((film.tracks ?? []).map((track) => track.kind));
   const has = [kinds.has("descriptions") && "described", kinds.has("captions") && "dialogue",
     film.playable === false && "not playable here"].filter(Boolean);
   const address = write({ ...read(""), watch: film.film_id });
   return element("li", { className: "film" },
-    element("div", { className: "still" }, picture),
+    still(film.thumbnail),
     element("h3", {}, element("a", { href: address, className: "open", "data-film": film.film_id }, film.title || film.film_id)),
     element("p", { className: "facts" },
       element("span", { "aria-hidden": "true" }, clock(film.duration)), hiddenText(spokenTime(film.duration)),

@@ -1,6 +1,6 @@
 // The moments found, and for each why: where it comes from, the quote with the words marked, who, how much.
 
-import { byId, clock, counted, element, hiddenText, spokenTime, who } from "./dom.js";
+import { byId, clock, counted, element, hiddenText, spokenTime, still, who } from "./dom.js";
 import { write } from "./query.js";
 
 const SHOWN = 2; // reasons shown at once; the others open on request
@@ -57,8 +57,6 @@ function reason(evidence, moment, state) {
 function card(moment, state) {
   const long = moment.end - moment.start;
   const address = write({ ...state, watch: moment.film_id, time: moment.start });
-  const picture = element("img", { src: moment.thumbnail, alt: "", width: 320, height: 180, loading: "lazy", decoding: "async" });
-  picture.addEventListener("error", () => picture.classList.add("missing"));
   const title = element("h3", {},
     element("a", { href: address, className: "open", "data-film": moment.film_id, "data-time": moment.start },
       moment.title || moment.film_id, hiddenText(`, from ${spokenTime(moment.start)}`)));
@@ -73,7 +71,7 @@ function card(moment, state) {
     ? element("details", {}, element("summary", {}, counted(others.length, "further reason")),
       element("ul", { className: "why", "aria-label": "Further reasons" }, ...others))
     : null;
-  return element("li", { className: "moment" }, element("div", { className: "still" }, picture),
+  return element("li", { className: "moment" }, still(moment.thumbnail),
     element("article", {}, title, when, list, rest));
 }
 
