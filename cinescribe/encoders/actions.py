@@ -1,6 +1,8 @@
 """Actions: probabilities of the 400 actions of Kinetics-400, by S3D.
 
-Each feature is of the 16 frames of two seconds, 8 a second: times at which `s3d` sees frames too.
+Each feature is of the 16 frames of its second: those which `s3d` sees too. The network was trained on 64 frames
+at 25 a second; spread thinner over more time, 16 frames name the actions of real clips less well
+(docs/features.md).
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from cinescribe.errors import UsageError
 
 WEIGHT = "s3d-kinetics400"
 FRAMES = 16
-RATE = 8.0  # frames per second
+RATE = 16.0  # frames per second
 # RGB in [-1, 1], as the authors of the weights have it: https://github.com/kylemin/S3D
 _PREPROCESSING = Preprocessing((224, 224), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear")
 
@@ -28,7 +30,7 @@ def labels() -> tuple[str, ...]:
 
 
 def spec(model: str, hz: float | None) -> EncoderSpec:
-    """400 probabilities a second, of the two seconds from there on. Raises UsageError on any model."""
+    """400 probabilities a second, of the second from there on. Raises UsageError on any model."""
     if model:
         raise UsageError(f"actions:{model}: there is one model of this encoder; write `actions`")
     offsets = tuple(k / RATE for k in range(FRAMES))
@@ -41,7 +43,7 @@ def load(model: str, hz: float | None, *, device: str = "cpu", threads: int = 0)
 
 
 class Actions:
-    """What is done in two seconds of film (`cinescribe.encoders.protocol.Encoder`)."""
+    """What is done in a second of film (`cinescribe.encoders.protocol.Encoder`)."""
 
     def __init__(self, spec: EncoderSpec, *, device: str = "cpu", threads: int = 0) -> None:
         import torch
