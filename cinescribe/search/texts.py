@@ -15,6 +15,11 @@ from cinescribe.search.query import Query, Source
 MEANING = 0.8
 HALF = 15.0
 
+# Of a vector index, where there is one: partitions that are looked into, and how many times more candidates
+# are compared exactly. See docs/search.md.
+PROBES = 20
+REFINE = 3
+
 _WORD = re.compile(r"[^\W_]+")  # as the index splits words
 # Words that are in the index, for quotes, but say nothing about why something was found.
 _COMMON = frozenset(
@@ -23,7 +28,7 @@ _COMMON = frozenset(
     "with you your".split()
 )
 
-_COLUMNS = ["id", "film_id", "start", "end", "role", "speaker", "text", "vector"]
+_COLUMNS = ["id", "film_id", "start", "end", "role", "speaker", "text"]
 
 
 class TextSearch:
@@ -47,18 +52,15 @@ class TextSearch:
         for quote in quotes:
             where += f" AND contains(lower(text), {filters.literal(quote.lower())})"
         most = max(100, 5 * query.limit)
-        near = self._table.search(vector, vector_column_name="vector").distance_type("cosine")
-        near = near.where(where, prefilter=True).select([*_COLUMNS, "_distance"]).limit(most).to_arrow()
-        said = self._words(text, where, most)
-        rows = {row["id"]: row for row in (*near.to_pylist(), *said)}
+        rows = self._near(vector, where, most)
+        said = self._said(text, vector, where, most)
         scores = {row["id"]: row["_score"] for row in said}
         found = []
-        for row in rows.values():
+        for row in {row["id"]: row for row in (*said, *rows)}.values():
             if not all(_occurs(quote, row["text"]) for quote in quotes):
                 continue
-            cosine = float(np.dot(np.asarray(row["vector"], np.float32), vector.astype(np.float32)))
             bm25 = scores.get(row["id"], 0.0)
-            relevance = MEANING * max(0.0, cosine) + (1 - MEANING) * bm25 / (bm25 + HALF)
+            relevance = MEANING * max(0.0, row["cosine"]) + (1 - MEANING) * bm25 / (bm25 + HALF)
             found.append(
                 Hit(
                     source=source,
@@ -68,19 +70,29 @@ class TextSearch:
                     text=row["text"],
                     speaker=row["speaker"],
                     role=row["role"],
-                    similarity=cosine,
+                    similarity=row["cosine"],
                     relevance=min(1.0, relevance),
                 )
             )
         return found
 
-    def _words(self, text: str, where: str, most: int) -> list[dict[str, Any]]:
+    def _near(self, vector: NDArray[np.float16], where: str, most: int) -> list[dict[str, Any]]:
+        """The rows nearest in meaning, with their cosine."""
+        search = self._table.search(vector, vector_column_name="vector").distance_type("cosine")
+        search = search.nprobes(PROBES).refine_factor(REFINE).where(where, prefilter=True)
+        rows = search.select([*_COLUMNS, "_distance"]).limit(most).to_arrow().to_pylist()
+        return [{**row, "cosine": 1.0 - row["_distance"]} for row in rows]
+
+    def _said(self, text: str, vector: NDArray[np.float16], where: str, most: int) -> list[dict[str, Any]]:
+        """The rows with the query's words, with their BM25 as `_score`, and their cosine."""
         from lancedb.query import MatchQuery
 
-        search = self._table.search(MatchQuery(text, "text"), query_type="fts")
-        search = search.where(where, prefilter=True).select([*_COLUMNS, "_score"]).limit(most)
-        rows: list[dict[str, Any]] = search.to_arrow().to_pylist()
-        return rows
+        search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
+        found = search.select([*_COLUMNS, "vector", "_score"]).limit(most).to_arrow()
+        vectors = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        cosines = vectors.astype(np.float32).reshape(-1, len(vector)) @ vector.astype(np.float32)
+        rows = found.drop_columns("vector").to_pylist()
+        return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)]
 
     def matched(self, text: str, query: str) -> tuple[str, ...]:
         """The words of a text that have a stem in common with the query, each once; not those like "the"."""

@@ -139,8 +139,8 @@ def test_other_encoders_vectors_are_not_mixed_in(tmp_path: Path) -> None:
     rows = generation("other", 1).rows["texts"].drop_columns("vector")
     vectors = pa.FixedSizeListArray.from_arrays(pa.array([0.1] * 8 * len(rows), pa.float16()), 8)
     field = pa.field("vector", vectors.type, nullable=False)
+    rows = rows.append_column(field, vectors)
     with pytest.raises(UsageError, match="other encoders"):
-        rows = rows.append_column(field, vectors)
         store.replace([FilmRows(IndexedFilm("other", "", 0.0, {}), {"texts": rows})])
 
 
