@@ -40,6 +40,8 @@ def load_released(path: Path) -> "TANPair":
 
 def pair_from_state(state: "Mapping[str, Tensor]", source: str) -> "TANPair":
     """As `load_released`, of tensors by name; `source` is named in errors."""
+    import torch
+
     from cinescribe.models.tan import TANPair
 
     parts: dict[str, dict[str, Tensor]] = {"online": {}, "target": {}, "text": {}}
@@ -56,17 +58,20 @@ def pair_from_state(state: "Mapping[str, Tensor]", source: str) -> "TANPair":
             parts["online"][name] = value
     parts["target"] = parts["target"] or parts["online"]
     words = parts["text"].get("word_embd.weight")
-    pair = TANPair(_config(parts["online"], source), words=None if words is None else words.shape[0])
+    with torch.device("meta"):  # every tensor comes from the file, so none is made before
+        pair = TANPair(_config(parts["online"], source), words=None if words is None else words.shape[0])
     modules = {"online": pair.online, "target": pair.target, "text": pair.lang_model}
     for part, module in modules.items():
         if module is None:
             continue
         try:
-            module.load_state_dict(parts[part])
+            # Copies, since the average must not share its tensors with the network.
+            tensors = {name: value.float().clone() for name, value in parts[part].items()}
+            module.load_state_dict(tensors, assign=True)
         except RuntimeError as error:
             raise WeightsError(
-                f"{source}: the tensors under {part!r} are not those of TAN: {error}; is it a released file "
-                "of TemporalAlignNet?"
+                f"{source}: the tensors under {part!r} are not those of TAN "
+                f"({' '.join(str(error).split())}); is it a released file of TemporalAlignNet?"
             ) from error
     return pair.eval()
 

@@ -96,13 +96,13 @@ def test_padding_changes_nothing() -> None:
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
 def test_large_tables_stay_finite_in_16_and_32_bits(gamma: float, scale: float) -> None:
     for kind in (torch.float32, torch.bfloat16):
-        cost = (torch.rand(2, 30, 90, generator=torch.Generator().manual_seed(4)) * scale).to(kind)
+        cost = (torch.rand(2, 20, 60, generator=torch.Generator().manual_seed(4)) * scale).to(kind)
         leaf = cost.requires_grad_()
         soft_dtw(leaf, gamma, steps="ordered").sum().backward()
         assert leaf.grad is not None
         assert leaf.grad.isfinite().all()
         # Every second has exactly one action, so a column's likelihoods sum to one.
-        torch.testing.assert_close(leaf.grad.float().sum(1), torch.ones(2, 90), atol=0.03, rtol=0)
+        torch.testing.assert_close(leaf.grad.float().sum(1), torch.ones(2, 60), atol=0.03, rtol=0)
 
 
 def test_ordered_actions_cut_a_video() -> None:

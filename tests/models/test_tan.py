@@ -43,9 +43,10 @@ def outputs_with(joint: Tensor, dual: Tensor) -> TANOutput:
 
 
 def test_parameters_are_as_many_as_published() -> None:
-    assert count(TAN(TANConfig(head="none"))) == 39_931_392
-    assert count(TAN(TANConfig(head="binary"))) == 39_931_905
-    assert count(TAN()) == 39_931_392 + 2 * 513
+    with torch.device("meta"):  # only counted, so without memory
+        assert count(TAN(TANConfig(head="none"))) == 39_931_392
+        assert count(TAN(TANConfig(head="binary"))) == 39_931_905
+        assert count(TAN()) == 39_931_392 + 2 * 513
 
 
 def test_each_encoder_has_a_stage_for_each_layer_and_cosines_are_cosines() -> None:
@@ -353,34 +354,32 @@ def test_co_training_trains_the_network_and_not_its_average(rule: LabelRule, hea
     assert {name for name, value in pair.online.named_parameters() if value.grad is None} == unused
 
 
-def test_a_small_tan_learns_what_is_shown_later_than_it_is_said() -> None:
-    """Half of the sentences are spoken three seconds early; the network puts them where they are shown."""
+def test_a_small_tan_learns_to_place_sentences_through_both_stages() -> None:
+    """Half of the sentences are spoken three seconds before they are shown."""
     torch.manual_seed(0)
-    concepts = random(40, 8, seed=5)
-    pair = TANPair(TANConfig(8, 8, 32, 2, 2, 2, longest=64), momentum=0.9).train()
-    optimiser = torch.optim.AdamW(pair.online.parameters(), 2e-3)
+    concepts, shown = random(20, 8, seed=5), torch.arange(6) * 4.0
+    pair = TANPair(TANConfig(8, 8, 32, 2, 1, 1, longest=64, random_start=False), momentum=0.9).train()
+    optimiser = torch.optim.AdamW(pair.online.parameters(), 3e-3)
 
-    def batch(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(seed: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        which = torch.stack([torch.randperm(40, generator=generator)[:8] for _ in range(8)])
-        video = concepts[which].repeat_interleave(4, 1) + 0.2 * torch.randn(8, 32, 8, generator=generator)
-        shown = torch.arange(8) * 4.0
-        early = torch.where(torch.rand(8, 8, generator=generator) < 0.5, 3.0, 0.0)
-        return video, concepts[which], (shown - early).clamp(min=0), shown.expand(8, 8)
+        which = torch.stack([torch.randperm(20, generator=generator)[:6] for _ in range(8)])
+        video = concepts[which].repeat_interleave(4, 1) + 0.2 * torch.randn(8, 24, 8, generator=generator)
+        early = torch.where(torch.rand(8, 6, generator=generator) < 0.5, 3.0, 0.0)
+        return video, concepts[which], (shown - early).clamp(min=0)
 
-    for step in range(160):
-        video, text, start, _ = batch(step)
-        if step < 80:
+    for step in range(60):
+        video, text, start = batch(step)
+        if step < 40:
             loss = first_stage_loss(pair.online(video, text), start, start + 4).total
         else:
-            if step == 80:
+            if step == 40:
                 pair.restart_target()
             loss = second_stage_loss(pair, video, text, start, start + 4).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         pair.update_target()
-    video, text, _, shown = batch(10_000)
+    video, text, _ = batch(10_000)
     found = pair.eval().online(video, text).joint.argmax(-1)
-    right = ((found >= shown) & (found < shown + 4)).float().mean()
-    assert right > 0.9
+    assert ((found >= shown) & (found < shown + 4)).float().mean() > 0.9
