@@ -25,6 +25,7 @@ ENCODERS: Mapping[str, str] = {
     "audio": "cinescribe.encoders.audio",
     "face": "cinescribe.encoders.face",
     "ocr": "cinescribe.encoders.ocr",
+    "sound": "cinescribe.encoders.sound",
 }
 
 _WRITTEN = re.compile(r"(?P<kind>[a-z0-9_-]+)(?::(?P<model>.+?))?(?:@(?P<hz>\d+(?:\.\d+)?))?")

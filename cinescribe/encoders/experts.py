@@ -42,10 +42,11 @@ class Expert:
     tokens: int = 0
 
 
-# In the model's order, which is the alphabet's. The second: the paper's networks, on files one has to bring.
+# Both in the model's order, the alphabet's. SMALL: what runs on weights that can be had without an account
+# (but `scene`, whose file one has to bring); PAPER: the paper's networks.
 SMALL = (
     Expert("appearance", "appearance", 1280),
-    Expert("audio", "audio", 128, tokens=29),
+    Expert("audio", "sound", 384, tokens=29),
     Expert("face", "face", 128),
     Expert("motion", "motion", 1024),
     Expert("ocr", "ocr", 300, tokens=49),

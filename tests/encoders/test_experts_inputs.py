@@ -29,6 +29,7 @@ def root(tmp_path):
     root = str(tmp_path)
     write(root, "appearance", 1.0, np.arange(10.0)[:, None].repeat(1280, 1))
     write(root, "audio", 1 / 0.96, np.arange(40.0)[:, None].repeat(128, 1))
+    write(root, "sound", 1 / 0.96, np.arange(40.0)[:, None].repeat(384, 1))
     face = np.full((10, 128), np.nan)
     face[3] = 0.25
     write(root, "face", 1.0, face)
