@@ -1,6 +1,6 @@
 """Actions of Kinetics-400 whose names don't say what is seen, in plain words.
 
-A sentence encoder hardly knows that a clean and jerk lifts a barbell, and whoever looks for it may not either.
+A sentence encoder hardly knows that a clean and jerk lifts a barbell, and nor do most who look for one.
 """
 
 from collections.abc import Mapping

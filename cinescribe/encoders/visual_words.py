@@ -1,8 +1,8 @@
 """Visual words: names of recognised objects and actions as evidence that words can find.
 
 A moment is described by the few labels which the networks `objects` and `actions` are sure of. A query, in
-words, weighs labels by how alike they are to it in meaning; a moment's score is the sum over its labels of
-weight x confidence. No CLIP weights are needed.
+words, weighs labels by how alike they are to it in meaning; a moment that has a label of weight w with a
+confidence c is what the query looks for with a chance of w x c. No CLIP weights are needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cinescribe.encoders import names
+from cinescribe.encoders import glosses, names
 
 Kind = Literal["objects", "actions"]
 FLOORS: Mapping[Kind, float] = {"objects": 0.2, "actions": 0.2}  # confidence below which nothing is named
-SIMILARITY_FLOOR = 0.4  # cosine below which a label has nothing to do with a query
+# The chance that a label is right rises with its cosine to the query along this logistic curve, fitted by
+# benchmarks/visual_words.py on captions that describe a label without naming it.
+STEEPNESS, EVEN_CHANCE = 15.6, 0.574
+SIMILARITY_FLOOR = 0.35  # a chance of 3%: below it a label isn't worth a look
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +83,29 @@ class WordMatcher:
     """How much each label has to do with a query in words."""
 
     def __init__(self, encoder: Sentences) -> None:
-        """Embed all labels with that encoder (a second or so on a CPU)."""
+        """Embed all labels with that encoder (some seconds on a CPU)."""
         self._encoder = encoder
         texts = [phrase for label in LABELS for phrase in _phrases(label)]
         self._owners = np.array([label.id for label in LABELS for _ in _phrases(label)])
         self._vectors = encoder.encode(texts).astype(np.float32)  # [phrases, dim]
 
     def weights(self, text: str) -> dict[int, float]:
-        """label id -> weight in (0, 1], of the few labels that mean something like the query.
-
-        A moment's score is the sum over its words of weight x confidence.
-        """
-        return self.weights_of(self._encoder.encode([text])[0])
-
-    def weights_of(self, vector: NDArray[np.float16]) -> dict[int, float]:
-        """`weights` of a query that is encoded already."""
-        query = vector.astype(np.float32)
-        cosine = np.full(len(LABELS), -1.0, np.float32)
-        np.maximum.at(cosine, self._owners, self._vectors @ query)
+        """label id -> the chance in (0, 1) that the query looks for it; the few of note, best first."""
+        cosine = self.cosines([text])[0]
         found = np.flatnonzero(cosine >= SIMILARITY_FLOOR)
-        return {int(i): min(1.0, float(cosine[i])) for i in found[np.argsort(-cosine[found])]}
+        chance = 1.0 / (1.0 + np.exp(-STEEPNESS * (cosine - EVEN_CHANCE)))
+        return {i: float(chance[i]) for i in found[np.argsort(-cosine[found])].tolist()}
+
+    def cosines(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """How alike each text and each label are, by the label's nearest phrase: float32 [texts, labels]."""
+        queries = self._encoder.encode(texts).astype(np.float32)
+        cosines = np.full((len(LABELS), len(texts)), -1.0, np.float32)
+        np.maximum.at(cosines, self._owners, self._vectors @ queries.T)
+        return cosines.T
 
 
 def _phrases(label: Label) -> tuple[str, ...]:
     """What a label may be called in a query; the nearest counts."""
-    if label.kind == "objects":
-        return label.name, f"a photo of a {label.name}"
-    return label.name, f"someone is {label.name}"
+    if label.kind == "actions" and label.name in glosses.ACTIONS:
+        return label.name, f"{label.name}: {glosses.ACTIONS[label.name]}"
+    return (label.name,)
