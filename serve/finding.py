@@ -69,7 +69,14 @@ class Index:
             self.searcher.check(query)
         except UsageError as error:
             return Refusal(str(error))
-        return self.searcher.find(encoded, query)
+        try:
+            return self.searcher.find(encoded, query)
+        except UsageError as error:
+            if query.frames is None or error.__cause__ is not None:  # a fault of the store, not of the query
+                raise
+            return Refusal(
+                "this library can't be searched by a picture or clip: its index has no CLIP features"
+            )
 
     def state(self) -> IndexState:
         """What it holds, as of the last look."""

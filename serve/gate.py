@@ -279,7 +279,7 @@ async def _in_pieces(app: App, scope: Scope, receive: Receive, send: Send) -> No
             headers.append((b"if-range", etag.encode()))
         piece = _Piece(send, at, etag)
         await app({**scope, "headers": headers}, _Again(receive), piece)
-        if not piece.of_film:
+        if not piece.of_film and not at:
             return  # a refusal, or nothing changed: passed on as it is
         if piece.got == 0:
             raise RuntimeError("the film ended early")  # the connection breaks off; the client sees that

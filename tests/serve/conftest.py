@@ -1,10 +1,16 @@
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from serve.finding import Finder, Index, LocalFinder
+from serve.service import guarded
+from serve.settings import Settings
+from tests.media.conftest import bucket  # noqa: F401
 from tests.serve.library import write_library
 
 
@@ -45,3 +51,39 @@ def service(library: Path, service_log: Path, tmp_path_factory: pytest.TempPathF
         patch.setenv("OMP_NUM_THREADS", "1")
         with running(arguments, "127.0.0.1", port) as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def index(library: Path) -> Index:
+    """The index of that library, in this process."""
+    return Index(str(library), threads=1, device="cpu", refresh_seconds=60.0)
+
+
+@pytest.fixture
+def settings(library: Path, tmp_path: Path) -> Settings:
+    """Settings of a service over that library."""
+    return Settings(
+        root=str(library),
+        cache=str(tmp_path / "thumbnails"),
+        log=str(tmp_path / "log.jsonl"),
+        refresh_seconds=0.0,
+    )
+
+
+@pytest.fixture
+def connect(index: Index) -> Iterator[Callable[[Settings], TestClient]]:
+    """Clients of the whole application in this process, without Ray."""
+    with ExitStack() as open_clients:
+
+        def client(settings: Settings, finder: Finder | None = None) -> TestClient:
+            app = guarded(settings, finder or LocalFinder(index))
+            made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+            return open_clients.enter_context(made)
+
+        yield client
+
+
+@pytest.fixture
+def client(connect: Callable[[Settings], TestClient], settings: Settings) -> TestClient:
+    """A client of the application over that library."""
+    return connect(settings)
