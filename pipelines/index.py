@@ -28,7 +28,7 @@ from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.media.library import FilmRef
 from cinescribe.search.documents import clip_rows, text_rows, word_rows
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
-from pipelines import cluster, plan, progress, units
+from pipelines import cluster, command, plan, progress, units
 from pipelines.units import Passenger
 
 _STAGE = "index"
@@ -88,6 +88,12 @@ class FilmIndexer:
             rows, clip_model = self.work(film_id)
         except CinescribeError as error:
             return {**passenger, "stage": _STAGE, "kind": "damaged", "message": str(error)}
+        except pa.ArrowInvalid as error:
+            path = storage.join(self.root, "speech", tables.file_name(film_id))
+            why = (
+                f"{path}: not a row of that table ({error}); delete it and run `cinescribe transcribe` again"
+            )
+            return {**passenger, "stage": _STAGE, "kind": "damaged", "message": why}
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             return {**passenger, "stage": _STAGE, "kind": "unexpected", "message": f"{film_id}: {what}"}
@@ -254,14 +260,8 @@ def _rows(config: Config, clip: str, todo: Sequence[Film]) -> Iterator[Passenger
         indexer = FilmIndexer(config.root, clip, config.threads, device)
         yield from (indexer(units.board(unit)) for unit in refs)
         return
-    ours = cluster.connect(config.address)
-    try:
+    with cluster.session(config.address):
         yield from _rows_by_ray(config, clip, refs)
-    finally:
-        if ours:
-            import ray
-
-            ray.shutdown()
 
 
 def _rows_by_ray(config: Config, clip: str, refs: Sequence[plan.Unit]) -> Iterator[Passenger]:
@@ -317,7 +317,7 @@ def _end(
     rows += [("time taken", f"{time.monotonic() - report.began:.1f} s"), ("index", store.uri)]
     report.summary(rows)
     if missing or (config.strict and failed):
-        why = "films failed, and --strict was given" if not missing else "are to do; run the same again"
+        why = "are to do; run the same command again" if missing else "failed, and --strict was given"
         progress.complain(f"{missing or len(failed)} of {len(films)} films {why}")
         return 1
     return 0
@@ -374,9 +374,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--clip", default="", metavar="NAME", help="which CLIP features, where there are several")
     p.add_argument("--strict", action="store_true", help="stop at the first film that fails, exit code 1")
     p.add_argument(
-        "--workers", type=_positive, default=0, metavar="N", help="processes that encode; 1: without Ray"
+        "--workers",
+        type=command.positive,
+        default=0,
+        metavar="N",
+        help="processes; 1: without Ray",
     )
-    p.add_argument("--threads", type=_positive, default=0, metavar="N", help="threads of each of them")
+    p.add_argument("--threads", type=command.positive, default=0, metavar="N", help="threads of each of them")
     p.add_argument("--address", default="", help="a running Ray cluster; else RAY_ADDRESS, else this machine")
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
     return p
@@ -386,20 +390,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code (0 done, 1 failed, 2 usage, 130 interrupted)."""
     arguments: dict[str, Any] = vars(parser().parse_args(argv))
     root = arguments.pop("root")
-    try:
-        return run(Config(root if storage.is_s3(root) else os.path.abspath(root), **arguments))
-    except (CinescribeError, OSError) as error:
-        progress.complain(str(error))
-        return 2
-    except KeyboardInterrupt:
-        progress.complain("stopped; the same command goes on where it was")
-        return 130
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    config = Config(root if storage.is_s3(root) else os.path.abspath(root), **arguments)
+    return command.exit_code(lambda: run(config))
 
 
 if __name__ == "__main__":

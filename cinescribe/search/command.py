@@ -5,12 +5,19 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cinescribe.errors import UsageError
 from cinescribe.search.query import SOURCES, Answer, Evidence, Filters, Query
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+_MOST_FRAMES = 32  # of a clip that is a query
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--speaker", action="append", default=[], metavar="LABEL", help="said by this voice")
     p.add_argument("--role", action="append", default=[], help="narrator, dialogue or unknown")
     p.add_argument("--source", action="append", default=[], help=f"only evidence of: {', '.join(SOURCES)}")
+    p.add_argument("--image", type=Path, metavar="FILE", help="what looks like this picture")
+    p.add_argument(
+        "--clip", metavar="FILE[@START-END]", help="what looks like this film, or these seconds of it"
+    )
     p.add_argument("--json", action="store_true", help="the answer as JSON")
     p.add_argument("--threads", type=int, default=0, metavar="N", help="threads to compute with")
     return p
@@ -43,7 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         CinescribeError: no index there, or a query that can't be answered.
     """
     arguments = parser().parse_args(argv)
+    if arguments.image and arguments.clip:
+        raise UsageError("--image and --clip: one of them can be looked for at a time")
+    frames = read_picture(arguments.image) if arguments.image else None
     query = Query(
+        frames=read_clip(arguments.clip) if arguments.clip else frames,
         text=arguments.text,
         filters=Filters(
             films=tuple(arguments.film),
@@ -63,6 +78,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         show(answer)
     return 0 if answer.moments else 1
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture as a query: uint8 [1, H, W, 3], upright. Raises UsageError when it is none."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))[None]
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path}: not a picture that can be read ({error}); give a JPEG or PNG") from error
+
+
+def read_clip(written: str) -> NDArray[np.uint8]:
+    """The frames of FILE or FILE@START-END as a query: uint8 [T, H, W, 3], one a second, at most 32.
+
+    Raises:
+        UsageError: the seconds can't be meant.
+        MediaError: it can't be read.
+    """
+    from cinescribe.media.frames import read_frames
+    from cinescribe.media.probe import probe
+
+    file, at, part = written.rpartition("@")
+    if not at or "-" not in part or Path(written).exists():
+        file, part = written, ""
+    path = Path(file)
+    start, end = 0.0, probe(path).duration
+    if part:
+        first, _, last = part.partition("-")
+        try:
+            start, end = _seconds(first), _seconds(last)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--clip {written}: {part!r} {error}") from None
+    if not 0 <= start < end:
+        raise UsageError(f"--clip {written}: from {start:g} s to {end:g} s there is nothing; give START-END")
+    return read_frames(path, rate=min(1.0, _MOST_FRAMES / (end - start)), start=start, end=end).frames
 
 
 def show(answer: Answer) -> None:
@@ -113,7 +165,7 @@ def _seconds(text: str) -> float:
         for part in text.split(":"):
             seconds = 60 * seconds + float(part)
     except ValueError:
-        raise argparse.ArgumentTypeError("is seconds, m:ss or h:mm:ss") from None
+        raise argparse.ArgumentTypeError("is no time; give seconds, m:ss or h:mm:ss") from None
     return seconds
 
 

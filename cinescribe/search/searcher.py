@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.encoders.text import SentenceEncoder
-from cinescribe.encoders.visual_words import WordMatcher
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.search import filters, fusion, seen
 from cinescribe.search.fusion import Hit
-from cinescribe.search.labels import word_matcher
+from cinescribe.search.labels import LabelWeigher
 from cinescribe.search.query import SOURCES, Answer, Moment, Query, Source
 from cinescribe.search.store import IndexedFilm, Store, explained
 from cinescribe.search.texts import TextSearch
@@ -79,7 +78,7 @@ class Searcher:
         self._state = self._open()
         made_with = next((film.stamps["sentence"] for film in self._state.films.values()), "")
         self._sentences: SentenceEncoder = SentenceEncoder(made_with, device=device, threads=threads)
-        self._matcher: WordMatcher | None = None
+        self._matcher: LabelWeigher | None = None
         self._clip: Any = None
         self._no_clip = ""  # why CLIP's weights can't be had
 
@@ -116,19 +115,24 @@ class Searcher:
         with self._encoding:  # the encoders have one set of threads anyway
             vectors = self._sentences.encode(plain)
             if state.words is not None and self._matcher is None and any(plain):
-                self._matcher = word_matcher(self._sentences)
+                self._matcher = LabelWeigher(self._sentences)
             clip = self._clip_encoder(state) if state.clip is not None and any(plain) else None
+            labels = [
+                self._matcher.weights(words, vector) if self._matcher is not None and words else {}
+                for words, vector in zip(plain, vectors, strict=True)
+            ]
             pictured = clip.encode_text(plain) if clip is not None else [None] * len(plain)
-        matcher = self._matcher
         return [
             EncodedQuery(
                 text=words,
                 quotes=tuple(" ".join(quote.split()) for quote in _QUOTED.findall(text) if quote.strip()),
                 sentence=vector if words else None,
-                labels=matcher.weights_of(vector) if matcher is not None and words else {},
+                labels=weights,
                 clip=seen_as if words else None,
             )
-            for text, words, vector, seen_as in zip(texts, plain, vectors, pictured, strict=True)
+            for text, words, vector, weights, seen_as in zip(
+                texts, plain, vectors, labels, pictured, strict=True
+            )
         ]
 
     def search(self, query: Query) -> Answer:
