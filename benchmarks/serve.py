@@ -1,14 +1,13 @@
 """Search over HTTP under load: `python -m benchmarks.serve`. Only this machine, a few minutes.
 
-Renders nothing: it writes the tables of made-up speech for as many films as asked, indexes them, serves them on
-Ray Serve, and asks over HTTP, with and without batching of the query encoder, then at twice the capacity.
+Writes the tables of made-up speech for as many films as asked, indexes them, serves them on Ray Serve, and
+asks over HTTP: with and without batching of the query encoder, and at twice what there is room for.
 """
 
 import argparse
 import json
 import os
 import random
-import socket
 import statistics
 import sys
 import tempfile
@@ -76,7 +75,7 @@ def write_library(root: Path, films: int, utterances: int) -> None:
         film = {"film_id": film_id, "uri": f"/nowhere/{k:04}.mp4", "etag": "1", "duration": utterances * 5.0}
         size = {"fps": 25.0, "width": 1280, "height": 720, "rotation": 0, "audio_rate": 48000, "shots": []}
         tables.write_row(str(root), "films", film_id, {**film, **size})
-        said = [
+        said: list[tables.Row] = [
             {"start": 5.0 * n, "end": 5.0 * n + 4, "text": sentence(chance), "speaker": f"SPEAKER_{n % 3:02}",
              "role": "dialogue" if n % 3 else "narrator", "words": [], "confidence": 1.0}
             for n in range(utterances)
@@ -126,11 +125,9 @@ def load(port: int, clients: int, seconds: float) -> Load:
 def measure(root: Path, batch: int, seconds: float, ongoing: int, queued: int) -> Iterator[str]:
     """The rows of one service."""
     from serve.app import Arguments
-    from serve.command import running
+    from serve.command import free_port, running
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port(0)
     arguments = Arguments(
         root=str(root), batch=batch, ongoing=ongoing, queued=queued, log=os.devnull, name=["127.0.0.1"]
     )
@@ -157,9 +154,7 @@ def main() -> int:
         root = Path(folder)
         write_library(root, arguments.films, arguments.utterances)
         print(f"{arguments.films} films, {arguments.films * arguments.utterances} utterances\n", flush=True)
-        print(
-            "| | answers/s | p50 ms | p95 ms | p99 ms | 200 | 503 | other |\n|---|---|---|---|---|---|---|---|"
-        )
+        print("| | answers/s | p50 ms | p95 ms | p99 ms | 200 | 503 | other |\n" + 8 * "|---" + "|")
         for batch in arguments.batches:
             for line in measure(root, batch, arguments.seconds, arguments.ongoing, arguments.queued):
                 print(line, flush=True)

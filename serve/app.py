@@ -8,7 +8,7 @@ Each deployment scales by itself; replicas share nothing but the tables and the 
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,15 +45,15 @@ class Arguments(BaseModel):
     name: list[str] = []
     keys_file: str = ""
     device: str = "cpu"
-    threads: int = Field(1, ge=1)
-    refresh: float = Field(10.0, gt=0)
+    threads: Annotated[int, Field(ge=1)] = 1
+    refresh: Annotated[float, Field(gt=0)] = 10.0
     replicas: str = "1"
-    batch: int = Field(16, ge=1, description="most queries that are encoded together")
-    ongoing: int = Field(64, ge=1, description="most requests in a replica of the ingress")
-    queued: int = Field(128, ge=0, description="most requests that wait for one; more are answered with 503")
-    upload_mb: int = Field(64, ge=1)
+    batch: Annotated[int, Field(ge=1, description="most queries that are encoded together")] = 16
+    ongoing: Annotated[int, Field(ge=1, description="most requests in an ingress replica")] = 64
+    queued: Annotated[int, Field(ge=0, description="most that wait for one; more get 503")] = 128
+    upload_mb: Annotated[int, Field(ge=1)] = 64
     cache: str = ""
-    cache_mb: int = Field(256, ge=1)
+    cache_mb: Annotated[int, Field(ge=1)] = 256
     log: str = ""
 
     def settings(self) -> Settings:

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"--{first['loc'][0]}: {first['msg']}".replace("_", "-")) from error
     with running(arguments, host, port, address) as url:
         print(f"cinescribe: {url}  (Ctrl-C ends it)", flush=True)
-        _wait_for_end()
+        wait_for_end()
         print("cinescribe: ending", flush=True)
     return 0
 
@@ -150,7 +150,20 @@ def _check_port(host: str, port: int) -> None:
             raise UsageError(f"{host}:{port}: {known.get(error.errno or 0, str(error))}") from error
 
 
-def _wait_for_end() -> None:
+def free_port(wanted: int, host: str = "127.0.0.1") -> int:
+    """`wanted` where nothing listens there yet, else a port that is free."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise UsageError(f"{host}: no port is free there")
+
+
+def wait_for_end() -> None:
     """Wait for Ctrl-C or SIGTERM."""
     ended = threading.Event()
 

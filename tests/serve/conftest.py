@@ -1,5 +1,4 @@
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,11 +29,9 @@ def service_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(library: Path, service_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the real service over that library, on Ray Serve; one for all tests, without keys."""
     from serve.app import Arguments
-    from serve.command import running
+    from serve.command import free_port, running
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port(0)
     arguments = Arguments(
         root=str(library),
         name=["127.0.0.1", "localhost"],
