@@ -138,9 +138,9 @@ def _read_components(path: Path, device: str) -> "tuple[Tensor, Tensor]":
     """The principal components `[128, 128]`, a row each, and the means `[128]`."""
     state = checkpoints.read_state(path)
     try:
-        vectors, means = state["pca_eigen_vectors"], state["pca_means"]
-    except KeyError as error:
+        vectors, means = state["pca_eigen_vectors"].reshape(DIM, DIM), state["pca_means"].reshape(DIM)
+    except (KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{path}: no {error}; give torchvggish's vggish_pca_params-970ea276.pth"
+            f"{path}: not VGGish's components ({error}); give torchvggish's vggish_pca_params-970ea276.pth"
         ) from error
-    return vectors.float().to(device).reshape(DIM, DIM), means.float().to(device).reshape(DIM)
+    return vectors.float().to(device), means.float().to(device)

@@ -84,9 +84,17 @@ def read_state(path: Path, key: str = "") -> "dict[str, Tensor]":
     import torch
 
     if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        state: dict[str, Tensor] = load_file(path)
+        try:
+            state: dict[str, Tensor] = load_file(path)
+        except OSError as error:
+            raise WeightsError(f"{path}: can't be read ({type(error).__name__}); name a file") from error
+        except SafetensorError as error:
+            raise WeightsError(
+                f"{path}: not a safetensors file ({error}); delete it and fetch it again"
+            ) from error
         return state
     checkpoint = read_checkpoint(path)
     found = checkpoint.get(key) if key else checkpoint
@@ -155,12 +163,7 @@ def tensors_sha256(state: "Mapping[str, Tensor]") -> str:
 
 def check_tensors(path: Path, expected_sha256: str) -> None:
     """Raise WeightsError unless the tensors of a converted file are the expected ones."""
-    from safetensors import SafetensorError
-
-    try:
-        found = tensors_sha256(read_state(path))
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: not a safetensors file ({error}); delete it and pull again") from error
+    found = tensors_sha256(read_state(path))
     if found != expected_sha256:
         raise WeightsError(
             f"{path}: tensors of SHA-256 {found}, expected {expected_sha256}; delete it and pull again"
