@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cinescribe import tables
 from cinescribe.encoders import catalogue
 from cinescribe.encoders.chunks import chunks, features_in
@@ -88,7 +91,8 @@ class FeaturesStage:
         made, self.fault = units.made(
             lambda: [encoders.load(name, device=device, threads=threads) for name in written]
         )
-        self.encoders = {encoder.spec.name: encoder for encoder in made or ()}
+        self.encoders = {encoder.spec.name: _Noted(encoder, self) for encoder in made or ()}
+        self.running = ""  # the encoder at work
 
     def __call__(self, passenger: Passenger) -> Passenger:
         """Encode one chunk."""
@@ -102,7 +106,9 @@ class FeaturesStage:
         ) -> Iterator[tuple[str, tables.Row | Exception, Numbers]]:
             return self.work(film, path, passenger["chunk"], stages)
 
-        return units.attempt_many(self.job, stages, passenger, work, limit)
+        return units.attempt_many(
+            self.job, stages, passenger, work, limit, lambda: tables.FEATURES + self.running
+        )
 
     def work(
         self, film: FilmRef, path: Path, number: int, stages: Sequence[str]
@@ -132,6 +138,21 @@ class FeaturesStage:
         if self.film is None or self.film[:2] != (film.uri, film.etag):
             self.film = film.uri, film.etag, OpenFilm(path)
         return self.film[2]
+
+
+class _Noted:
+    """An encoder that says when it is at work."""
+
+    def __init__(self, encoder: Encoder, stage: FeaturesStage) -> None:
+        self.spec, self.weights = encoder.spec, encoder.weights
+        self._encoder, self._stage = encoder, stage
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float16]:
+        self._stage.running = self.spec.name
+        try:
+            return self._encoder(batch)
+        finally:
+            self._stage.running = ""
 
 
 # ---- the run ------------------------------------------------------------------------------------
@@ -251,24 +272,31 @@ def _process(
     for line in _describe(config, chunked, known):
         report.say(line)
     report.say(f"{len(chunked.units)} of {report.planned} chunks to do: {shares}")
-    needed = {stage.removeprefix(tables.FEATURES) for unit in chunked.units for stage in unit.todo}
-    dataset = cluster.map_workers(
-        cluster.source(chunked.units),
-        FeaturesStage,
-        shares,
-        len(chunked.units),
-        job=command.job(config, "extract"),
-        written=[encoder.written for name, encoder in known.items() if name in needed],
-        length=config.chunk_seconds,
-        threads=shares.threads,
-        device="cuda" if shares.gpus else "cpu",
-        encoders=encoders,
-    )
-    if not follow(dataset, report, record, strict=config.strict):
-        return
-    by_id = {unit.film.film_id: unit.film for unit in chunked.units}
-    after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
     job = command.job(config, "extract")
+    by_id = {unit.film.film_id: unit.film for unit in chunked.units}
+    todo: list[plan.Unit] = chunked.units
+    while todo:
+        needed = {stage.removeprefix(tables.FEATURES) for unit in todo for stage in unit.todo}
+        dataset = cluster.map_workers(
+            cluster.source(todo),
+            FeaturesStage,
+            shares,
+            len(todo),
+            job=job,
+            written=[encoder.written for name, encoder in known.items() if name in needed],
+            length=config.chunk_seconds,
+            threads=shares.threads,
+            device="cuda" if shares.gpus else "cpu",
+            encoders=encoders,
+        )
+        if not follow(dataset, report, record, strict=config.strict):
+            return
+        after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
+        # A chunk that killed its worker: each encoder by itself, for the others may do well without the one.
+        todo = [plan.Unit(u.film, (stage,), u.chunk) for u in todo if len(u.todo) > 1 for stage in u.todo]
+        todo = [
+            unit for unit in todo if (unit.film.film_id, unit.chunk) in after.standings[unit.todo[0]].missing
+        ]
     for stage, stands in after.standings.items():
         lost = [(by_id[film_id], number) for film_id, number in sorted(stands.missing)]
         for outcome in units.write_crashed(job, stage, lost):

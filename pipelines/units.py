@@ -118,19 +118,36 @@ def attempt(job: Job, stage: str, passenger: Passenger, work: Work, limit: float
 
 
 def attempt_many(
-    job: Job, stages: Sequence[str], passenger: Passenger, work: ManyWork, limit: float
+    job: Job,
+    stages: Sequence[str],
+    passenger: Passenger,
+    work: ManyWork,
+    limit: float,
+    running: Callable[[], str] = str,
 ) -> Passenger:
-    """Do several stages of one unit at once; each has its row, or its error, as if it were alone."""
+    """Do several stages of one unit at once; each has its row, or its error, as if it were alone.
+
+    Args:
+        job, passenger, limit: as of `attempt`.
+        stages: to do.
+        work: gives of each stage its row.
+        running: the stage that is computed at this moment, "" when it may be any: it is to blame for a stall.
+    """
     if passenger["message"]:
         return passenger
     try:
-        return _attempt(job, stages, passenger, work, limit)
+        return _attempt(job, stages, passenger, work, limit, running)
     except Exception as error:  # no film is at fault, so the run stops; to Ray it would be a lost film
         return {**passenger, "message": str(error) or repr(error)}
 
 
 def _attempt(
-    job: Job, stages: Sequence[str], passenger: Passenger, work: ManyWork, limit: float
+    job: Job,
+    stages: Sequence[str],
+    passenger: Passenger,
+    work: ManyWork,
+    limit: float,
+    running: Callable[[], str],
 ) -> Passenger:
     film = FilmRef(**{name: passenger[name] for name in ("film_id", "uri", "bytes", "etag")})
     chunk = _chunk(passenger)
@@ -145,12 +162,9 @@ def _attempt(
         tables.write_row(job.out, "errors", keys[stage], failure, chunk)
 
     def stalled(reason: str) -> None:
-        for stage in left:
-            failed(
-                stage,
-                "stalled",
-                f"{film.uri}: {reason}; look at this film, or allow more with --stall-seconds",
-            )
+        message = f"{film.uri}: {reason}; look at this film, or allow more with --stall-seconds"
+        for stage in [running()] if running() in left else left:
+            failed(stage, "stalled", message)
 
     _see(job.plan)
     for stage in stages:

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -276,4 +275,3 @@ def test_chunks_that_kill_or_stall_their_process_are_bounded(tmp_path: Path) -> 
     assert len(features(out, "colour", "a").array) == 7
     assert "7 planned = 4 done + 3 failed" in told
     assert "7 planned = 7 done + 0 failed" in told
-    assert signal.SIGSEGV  # the signal that frame 200 sends
