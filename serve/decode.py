@@ -1,13 +1,17 @@
-"""`python -m serve.decode KIND FILE ...`: hostile media are decoded in a process of their own.
+"""`python -m serve.decode`: hostile media are decoded in processes of their own.
 
-It has no keys in its environment, bounded memory and time, and nothing to lose: what kills it is an error of
-one request. It writes a NumPy array (picture, clip) or a JPEG (thumbnail) to standard output, or one line of
-JSON with the kind and message of a MediaError to standard error.
+The program imports what decoding needs, once, and then forks a child for each line of its standard input, so
+that a child costs milliseconds. A child has no keys in its environment, bounded memory and time, and nothing
+to lose: what kills it is an error of one request. A request is a line of JSON; its answer is the file `out`:
+frames with their shape before them, a JPEG, or on failure JSON with the kind and message of a MediaError. A
+line with the request's number and the child's exit status tells that it is done.
 """
 
 import json
 import os
 import resource
+import selectors
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MEMORY = 3 * 2**30  # bytes of address space
+_OUTPUT = 64 * 2**20  # bytes of an answer
 _SIDE = 448  # pixels of a query's longer side; encoders see 224 to 336
 _CLIP_FRAMES = 16
 _PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -116,37 +121,92 @@ def _check_pixels(width: int, height: int, pixels: int) -> None:
         )
 
 
-def _confine(seconds: int) -> None:
-    """No more memory, processor time or files than one picture needs."""
+def _confine(seconds: float) -> None:
+    """No more memory, time or output than one picture or clip needs."""
+    whole = int(seconds) + 1
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT, _OUTPUT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever native code it is in
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def main(argv: list[str]) -> int:
-    """Decode one file; see the module."""
-    kind, path, seconds, *numbers = argv
-    output = os.dup(1)
-    os.dup2(2, 1)  # what a library prints is not the answer
-    _confine(int(float(seconds)) + 1)
+def _work(request: dict[str, Any]) -> int:
+    """The child: decode one file into `out`; its exit status."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    _confine(request["seconds"])
+    path, out = Path(request["path"]), Path(request["out"])
     try:
-        if kind == "thumbnail":
-            answer: Any = thumbnail(Path(path), float(numbers[0]), int(numbers[1]))
+        if request["kind"] == "thumbnail":
+            answer = thumbnail(path, request["time"], request["width"])
         else:
-            import numpy as np
-
-            frames = picture_or_clip(Path(path), int(numbers[0]), float(numbers[1]))
-            answer = np.array(frames.shape, "<u4").tobytes() + frames.tobytes()
+            frames = picture_or_clip(path, request["pixels"], request["clip_seconds"])
+            answer = _shape(frames) + frames.tobytes()
     except (MediaError, MemoryError) as error:
         kind = error.kind if isinstance(error, MediaError) else "damaged"
         message = str(error) if isinstance(error, MediaError) else "needs more memory than it may have"
-        sys.stderr.write("\n" + json.dumps({"kind": kind, "message": message}) + "\n")
+        out.write_text(json.dumps({"kind": kind, "message": message}), "utf-8")
         return 1
-    with os.fdopen(output, "wb") as file:
-        file.write(answer)
+    out.write_bytes(answer)
     return 0
 
 
+def _shape(frames: "NDArray[np.uint8]") -> bytes:
+    import numpy as np
+
+    return np.array(frames.shape, "<u4").tobytes()
+
+
+def main() -> int:
+    """Fork a child for each request until the input ends; see the module."""
+    import av  # noqa: F401
+    import numpy  # noqa: F401
+    from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401
+
+    import cinescribe.media.frames
+    import cinescribe.media.probe  # noqa: F401
+
+    Image.init()
+    children: dict[int, int] = {}  # process: number of its request
+    awake, alarm = os.pipe()
+    os.set_blocking(alarm, False)
+    signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
+    watched = selectors.DefaultSelector()
+    watched.register(0, selectors.EVENT_READ)
+    watched.register(awake, selectors.EVENT_READ)
+    pending = b""
+    while True:
+        for key, _ in watched.select():
+            data = os.read(key.fd, 65536)
+            if key.fd == awake:
+                continue
+            if not data:  # whoever asked is gone
+                for process in children:
+                    os.kill(process, signal.SIGKILL)
+                return 0
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                request = json.loads(line)
+                process = os.fork()
+                if process == 0:
+                    status = 2
+                    try:
+                        signal.set_wakeup_fd(-1)
+                        status = _work(request)
+                    finally:
+                        os._exit(status)  # none of the parent's clean-up
+                children[process] = request["number"]
+        while children:
+            process, ended = os.waitpid(-1, os.WNOHANG)
+            if process == 0:
+                break
+            number = children.pop(process)
+            os.write(1, f"{number} {os.waitstatus_to_exitcode(ended)}\n".encode())
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

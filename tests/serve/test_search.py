@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import os
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -293,3 +295,19 @@ def test_nothing_of_an_upload_stays_behind(heard, tmp_path, monkeypatch):
     send(heard, png(numbered_frame(1, 640, 480)))
     send(heard, b"junk" * 10)
     assert [path for path in tmp_path.iterdir() if path.name.startswith("cinescribe-")] == []
+
+
+def test_the_death_of_the_decoding_program_costs_no_later_request(heard):
+    assert send(heard, png(numbered_frame(1, 64, 64))).status_code == 200
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"serve.decode" in (process / "cmdline").read_bytes() and parent(process) == os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
+    replies = [send(heard, png(numbered_frame(1, 64, 64))).status_code for _ in range(2)]
+    assert replies[-1] == 200
+
+
+def parent(process: Path) -> int:
+    return int((process / "stat").read_text().rpartition(")")[2].split()[1])
