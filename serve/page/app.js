@@ -22,7 +22,10 @@ const player = new Player((seconds) => {
   if (!state.watch) return;
   state = { ...state, time: seconds };
   keepAddress();
-});
+}, (trouble) => showTrouble(trouble, () => {
+  player.close();
+  show(state);
+}));
 
 // Browsers refuse an address that changes too often, as it does while a slider is dragged.
 let addressTimer = 0;

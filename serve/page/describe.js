@@ -6,6 +6,7 @@ const KEY = "cinescribe.descriptions";
 const DEFAULTS = { on: false, mode: "aloud", voice: "", rate: 1, hold: false, duck: true };
 const VOICES_COME_MS = 1500; // some browsers tell their voices only after a while, some have none
 const STARTS_MS = 4000; // a voice that has not begun by then will not
+const NO_VOICE = "This browser has no voice of its own: descriptions go to your screen reader, and are shown as text.";
 const CHARACTERS_PER_SECOND = 10; // slower than any voice at its normal pace
 
 export class Describer {
@@ -27,13 +28,15 @@ export class Describer {
     return this.choice.on;
   }
 
-  turn(on) {
+  async turn(on) {
     this.choice.on = on;
     remember(KEY, this.choice);
     if (!on) this.silence();
     this.show();
     const how = { aloud: "read aloud", reader: "given to your screen reader", text: "shown as text" };
-    announce(on ? `Descriptions on, ${how[this.choice.mode]}.` : "Descriptions off.");
+    if (!on) announce("Descriptions off.");
+    else if (this.choice.mode === "aloud" && !(await this.canSpeak())) announce(`Descriptions on. ${NO_VOICE}`);
+    else announce(`Descriptions on, ${how[this.choice.mode]}.`);
   }
 
   /** The film reached a description, or none goes on (""). */
@@ -58,8 +61,7 @@ export class Describer {
   async canSpeak() {
     await this.voicesKnown;
     const can = Boolean(this.engine) && this.voices.length > 0;
-    byId("voice-problem").textContent = can ? ""
-      : "This browser has no voice of its own: descriptions go to your screen reader, and are shown as text.";
+    byId("voice-problem").textContent = can ? "" : NO_VOICE;
     return can;
   }
 

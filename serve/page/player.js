@@ -10,10 +10,14 @@ const QUIET = 0.25; // of its volume, while a description is read
 const TOLD_EVERY = 10; // seconds between updates of the slider while it has the keyboard: readers read each
 
 export class Player {
-  /** `moved(seconds)` hears where the film stands when a person moved or paused it. */
-  constructor(moved) {
+  /**
+   * `moved(seconds)` hears where the film stands when a person moved or paused it, `lost(trouble)` when the
+   * service no longer gives it.
+   */
+  constructor(moved, lost) {
     this.video = byId("video");
     this.moved = moved;
+    this.lost = lost;
     this.film = null;
     this.tracks = []; // { kind, element }
     this.choice = remembered(KEY, { captions: true, volume: 1, muted: false, speed: 1 });
@@ -201,6 +205,22 @@ export class Player {
     slider.setAttribute("aria-valuetext", `${spokenTime(now)} of ${spokenTime(total)}`);
   }
 
+  /** The film could not be loaded. A video does not say why: the service is asked whether it is the key, or the film. */
+  async broke() {
+    const { film, video } = this;
+    if (!film) return;
+    const unplayable = video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
+    try {
+      await api.film(film.film_id);
+    } catch (error) {
+      if (this.film === film) this.lost(error);
+      return;
+    }
+    if (this.film !== film) return;
+    this.problem(unplayable ? "This browser can’t play the film: its format, or its file is not there any more."
+      : "The film broke off while loading. Check the connection, then press play.");
+  }
+
   problem(text) {
     byId("video-problem").textContent = text;
   }
@@ -240,11 +260,6 @@ export class Player {
     });
     video.addEventListener("play", () => this.describe());
     video.addEventListener("seeked", () => { this.described = undefined; this.describe(); });
-    video.addEventListener("error", () => {
-      if (!this.film) return;
-      const unplayable = video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
-      this.problem(unplayable ? "This browser can’t play the film: its format, or the film is not there any more."
-        : "The film broke off while loading. Check the connection, then press play.");
-    });
+    video.addEventListener("error", () => this.broke());
   }
 }

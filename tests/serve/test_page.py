@@ -26,6 +26,7 @@ from serve.settings import Settings
 from tests.serve.browsing import PATIENCE, Visits, chromium
 
 pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE)
 KITCHEN = "series one/Kitchen"
 KEY = "a key for the tests of the page"
 ISLAND = "Ærø & the sea #1?"
@@ -124,7 +125,7 @@ def until(page: Page, condition: str) -> None:
 
 def test_a_moment_is_found_played_and_described_by_keyboard_alone(site: str, visits: Visits) -> None:
     page = visits.open(site)
-    expect(page.get_by_role("heading", name="Your films")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your films", exact=True)).to_be_visible()
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox", name="Something said, described or seen")).to_be_focused()
     page.keyboard.type("dog across the wooden floor")
@@ -241,7 +242,7 @@ def test_the_address_holds_the_query_and_the_moment(site: str, visits: Visits) -
     page.go_back()
     expect(page).to_have_url(searched)
     page.go_back()
-    expect(page.get_by_role("heading", name="Your films")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your films", exact=True)).to_be_visible()
     expect(page.get_by_label("Something said, described or seen")).to_have_value("")
     page.go_forward()
     expect(page.locator(".moment").first).to_contain_text("ferry leaves the harbour")
