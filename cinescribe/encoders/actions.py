@@ -1,8 +1,7 @@
 """Actions: probabilities of the 400 actions of Kinetics-400, by S3D.
 
-Each feature is of the 16 frames of its second: those which `s3d` sees too. The network was trained on 64 frames
-at 25 a second; spread thinner over more time, 16 frames name the actions of real clips less well
-(docs/features.md).
+Each feature is of the 16 frames of its second, those which `s3d` sees too. The network was trained on 64
+frames at 25 a second; 16 frames spread over more time name actions less well (docs/features.md).
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ WEIGHT = "s3d-kinetics400"
 FRAMES = 16
 RATE = 16.0  # frames per second
 # RGB in [-1, 1], as the authors of the weights have it: https://github.com/kylemin/S3D
-_PREPROCESSING = Preprocessing((224, 224), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear")
+PREPROCESSING = Preprocessing((224, 224), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear")
 
 
 def labels() -> tuple[str, ...]:
@@ -69,7 +68,7 @@ class Actions:
         rows = []
         with torch.inference_mode():
             for frames in batch:
-                video = as_video(_PREPROCESSING(frames, self._device))
-                logits = self._network.logits(video).float()
+                video = as_video(PREPROCESSING(frames, self._device))
+                logits = self._network.logits(video)
                 rows.append(logits.softmax(1).half().cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, self.spec.dim), np.float16)

@@ -88,8 +88,7 @@ class S3DEncoder:
         import torch
 
         with torch.inference_mode():
-            weight = self._network.fc.weight
-            mixed_5c = torch.from_numpy(self._features(batch)).to(weight.device, weight.dtype)
+            mixed_5c = torch.from_numpy(self._features(batch)).to(self._device)
             found: NDArray[np.float16] = self._network.joint(mixed_5c).half().cpu().numpy()
         return found
 
@@ -103,7 +102,7 @@ class S3DEncoder:
         with torch.inference_mode():
             for frames in batch:
                 video = as_video(_PREPROCESSING(frames, self._device))
-                rows.append(self._network(video).float().cpu().numpy())
+                rows.append(self._network(video).cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, 1024), np.float32)
 
 

