@@ -87,6 +87,8 @@ class ClipEncoder:
         """The same of pictures uint8 [N, H, W, 3]."""
         import torch
 
+        if not len(frames):
+            return np.zeros((0, self.spec.dim), np.float16)
         with torch.inference_mode():
             pictures = self.preprocessing(frames, self._device).to(self._dtype)
             features = self._model.encode_image(pictures)

@@ -52,8 +52,10 @@ class Preprocessing:
         import torch
 
         if device == "cpu":
-            pixels = torch.from_numpy(np.stack([self.by_pillow(frame) for frame in frames]))
-            pixels = pixels.permute(0, 3, 1, 2)
+            resized = np.empty((len(frames), *self.size, 3), np.uint8)
+            for k, frame in enumerate(frames):
+                resized[k] = self.by_pillow(frame)
+            pixels = torch.from_numpy(resized).permute(0, 3, 1, 2)
         else:
             pixels = self.by_tensors(torch.from_numpy(np.require(frames, requirements="W")).to(device))
         mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (self.mean, self.std))

@@ -72,6 +72,7 @@ def test_features_of_frames_are_open_clips(
     assert found.shape == (4, encoder.spec.dim) == (4, 256)
     assert np.abs(found - expected).max() < 5e-4  # float16 of values below 1
     assert np.array_equal(encoder.encode_frames(frames), found)
+    assert encoder(frames[:0, None]).shape == (0, 256)
 
 
 def test_features_of_texts_are_open_clips(encoder: ClipEncoder, theirs: tuple[Any, Any]) -> None:
@@ -130,6 +131,31 @@ def test_weights_that_cannot_be_had_are_named_with_the_way_out(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(WeightsError, match=r"ViT-B-32/openai can't be had.*clip:ViT-B-32-quickgelu//path"):
         catalogue.load("clip")
+
+
+@pytest.mark.slow
+def test_a_tag_brings_its_own_activation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: NDArray[np.uint8]
+) -> None:
+    """The default, from a hub cache of drawn weights: open_clip by itself would take the other activation."""
+    import open_clip
+    import torch
+    from PIL import Image
+    from safetensors.torch import save_file
+
+    torch.manual_seed(6)
+    model, _, transform = open_clip.create_model_and_transforms("ViT-B-32-quickgelu")
+    repository = tmp_path / "models--timm--vit_base_patch32_clip_224.openai"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("1" * 40)
+    (repository / "snapshots" / ("1" * 40)).mkdir(parents=True)
+    save_file(model.state_dict(), repository / "snapshots" / ("1" * 40) / "open_clip_model.safetensors")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with torch.inference_mode():
+        picture = transform(Image.fromarray(frames[0]))[None]
+        expected = model.eval().encode_image(picture, normalize=True).numpy()
+    assert np.abs(catalogue.load("clip")(frames[:1, None]) - expected).max() < 5e-4
 
 
 def test_an_absent_file_is_named() -> None:
