@@ -3,6 +3,7 @@
 import hmac
 import time
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse, Response
@@ -17,7 +18,9 @@ from serve.settings import Settings
 
 COOKIE = "cinescribe_session"
 SESSION_SECONDS = 12 * 3600
-_OPEN = ("/v1/session",)  # below /v1/, without a key
+PAGE = Path(__file__).with_name("page")
+# All that needs no key, besides the page's files: whatever is not named here is guarded.
+_OPEN = {"/", "/docs", "/docs/style.css", "/openapi.json", "/healthz", "/readyz", "/v1/session"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' "
     "blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -71,6 +74,8 @@ class Access:
 
     def __init__(self, app: App, settings: Settings, keys: Keys, metrics: Metrics) -> None:
         self._app, self._names, self._keys, self._metrics = app, settings.names, keys, metrics
+        files = (path for path in PAGE.rglob("*") if path.is_file())
+        self._open = _OPEN | {f"/{path.relative_to(PAGE).as_posix()}" for path in files}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection as ASGI asks."""
@@ -123,8 +128,7 @@ class Access:
             return _error(request, 403, "host", "the service does not answer to that name; see --name")
         if request.method not in ("GET", "HEAD", "OPTIONS") and _is_cross_site(request.headers, host):
             return _error(request, 403, "cross-site", "requests from other sites' pages are refused")
-        path = request.url.path
-        if not self._keys.asked or path in _OPEN or not (path.startswith("/v1/") or path == "/metrics"):
+        if not self._keys.asked or request.scope["path"] in self._open:
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._keys.knows(key.strip()):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cinescribe import storage, tables
+from cinescribe.errors import CinescribeError
+from serve import log
 
 _SPEECH_KEPT = 64  # films whose speech is kept in memory
 
@@ -99,11 +101,19 @@ class Catalog:
         with self._lock:
             if time.monotonic() - self._read < self._refresh:
                 return
-            seen = _versions(self._root)
-            if seen != self._seen or not seen:
-                rows = {row["film_id"]: row for row in tables.read_table(self._root, "films").to_pylist()}
-                self._rows, self._ids, self._seen = rows, sorted(rows), seen
+            try:
+                self._read_anew()
+            except (CinescribeError, OSError) as error:
+                if not self._rows:
+                    raise
+                log.line("refresh-failed", message=str(error))  # what was read before goes on being served
             self._read = time.monotonic()
+
+    def _read_anew(self) -> None:
+        seen = _versions(self._root)
+        if seen != self._seen or not seen:
+            rows = {row["film_id"]: row for row in tables.read_table(self._root, "films").to_pylist()}
+            self._rows, self._ids, self._seen = rows, sorted(rows), seen
 
 
 def _versions(root: str) -> frozenset[tuple[str, Any]]:

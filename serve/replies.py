@@ -97,8 +97,10 @@ def install(app: FastAPI) -> None:
             return reply(request, 503, "weights", "a model of the service can't be had; see its log")
         if isinstance(error, MediaError):
             return reply(request, 422, error.kind, "the file can't be read as a picture or a clip")
+        # What is wrong with a query is answered where it is found: this is the store or the tables.
         log.failure(request, error)
-        return reply(request, 422, "usage", "the request can't be met; see the service's log")
+        message = "the library can't be read just now; its operator finds why in the service's log"
+        return reply(request, 503, "unavailable", message, {"Retry-After": "5"})
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LISTS = ("films", "speakers", "roles", "sources")  # form fields that may be given several times
+_PLACE = re.compile(r" ?\([^()]*[/\\][^()]*\)")  # where on the server something is missing, in brackets
 _ERRORS = declared(400, 401, 403, 408, 413, 422, 502, 503)
 
 
@@ -154,7 +156,8 @@ def _reply(answer: Answer, began: float) -> SearchReply:
         for moment in answer.moments
     ]
     took = round(1000 * (time.perf_counter() - began), 2)
-    return SearchReply(moments=moments, notes=list(answer.notes), took_ms=took)
+    notes = [_PLACE.sub("", note) for note in answer.notes]
+    return SearchReply(moments=moments, notes=notes, took_ms=took)
 
 
 def _upload_body() -> dict[str, Any]:

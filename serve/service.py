@@ -1,7 +1,5 @@
 """The HTTP application: the routes of its parts, the page, and what watches over them."""
 
-from pathlib import Path
-
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.security import APIKeyCookie, HTTPBearer
@@ -11,7 +9,7 @@ from starlette.types import Scope
 
 from cinescribe import __version__
 from serve import films, log, reference, replies, searches
-from serve.access import COOKIE, SESSION_SECONDS, Access, Keys
+from serve.access import COOKIE, PAGE, SESSION_SECONDS, Access, Keys
 from serve.catalog import Catalog
 from serve.decoding import Decoder
 from serve.finding import Finder
@@ -21,8 +19,6 @@ from serve.replies import declared, refusal
 from serve.schemas import SessionRequest, State
 from serve.settings import Settings
 from serve.thumbnails import Thumbnails
-
-PAGE = Path(__file__).with_name("page")
 
 
 def guarded(settings: Settings, finder: Finder, replica: str = "0") -> App:

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from cinescribe.errors import UsageError
 from serve.access import COOKIE, Keys
@@ -187,3 +189,25 @@ def test_a_keys_file_without_keys_does_not_open_the_service(tmp_path, monkeypatc
         read_keys(str(file))
     with pytest.raises(UsageError, match="missing"):
         read_keys(str(tmp_path / "missing"))
+
+
+def test_an_application_under_a_prefix_is_guarded_too(connect, locked):
+    behind = connect(locked).app
+
+    async def prefixed(scope, receive, send):
+        await behind({**scope, "root_path": "/films", "path": "/films" + scope["path"]}, receive, send)
+
+    assert TestClient(prefixed, base_url="http://127.0.0.1").get("/v1/films").status_code == 401
+
+
+def test_tables_that_cannot_be_read_any_more_keep_what_was_read(connect, settings, library, tmp_path):
+    root = tmp_path / "tables"
+    shutil.copytree(library / "films", root / "films")
+    client = connect(dataclasses.replace(settings, root=str(root)))
+    before = client.get("/v1/films").json()
+    (root / "films" / "broken.parquet").write_bytes(b"nothing")
+    assert client.get("/v1/films").json() == before
+    broken = connect(dataclasses.replace(settings, root=str(root))).get("/v1/films")
+    assert broken.status_code == 503
+    assert str(tmp_path) not in broken.text
+    assert "retry-after" in broken.headers
