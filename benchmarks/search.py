@@ -162,7 +162,7 @@ def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_000_000], metavar="N")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["none", "IVF_HNSW_SQ"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["none", "IVF_FLAT"])
     parser.add_argument("--probes", nargs="+", type=int, default=[20], metavar="N")
     parser.add_argument("--queries", type=int, default=_QUERIES, metavar="N")
     arguments = parser.parse_args()

@@ -90,9 +90,7 @@ class FilmIndexer:
             return {**passenger, "stage": _STAGE, "kind": "damaged", "message": str(error)}
         except pa.ArrowInvalid as error:
             path = storage.join(self.root, "speech", tables.file_name(film_id))
-            why = (
-                f"{path}: not a row of that table ({error}); delete it and run `cinescribe transcribe` again"
-            )
+            why = f"{path}: not a row of that table ({error}); delete it and transcribe again"
             return {**passenger, "stage": _STAGE, "kind": "damaged", "message": why}
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())

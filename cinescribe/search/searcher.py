@@ -181,10 +181,10 @@ class Searcher:
                     searched.append(source)
                     hits += found()
         moments = fusion.moments(hits, searched, query.limit if not encoded.quotes else MOST)
-        moments = tuple(_marked(moment, state.texts, encoded.text) for moment in moments)
         if encoded.quotes:  # what is seen adds to a moment, but says nothing literally
             literal = ({"speech", "description"} & {e.source for e in moment.why} for moment in moments)
             moments = tuple(m for m, said in zip(moments, literal, strict=True) if said)[: query.limit]
+        moments = _marked(moments, state.texts, encoded.text)
         return Answer(moments, tuple(self._notes(state, encoded, query, wanted, searched)))
 
     def _hits(self, state: _State, encoded: EncodedQuery, query: Query) -> Iterator[tuple[Source, Any]]:
@@ -256,14 +256,13 @@ class Searcher:
             yield "no speech in this index; `cinescribe transcribe` makes it"
 
 
-def _marked(moment: Moment, texts: TextSearch | None, query: str) -> Moment:
-    """The moment with the query's words in what was said; what was recognised is marked already."""
-    if texts is None or not query:
-        return moment
-    spoken = ("speech", "description")
-    return replace(
-        moment,
-        why=tuple(
-            replace(e, matched=texts.matched(e.text, query)) if e.source in spoken else e for e in moment.why
-        ),
+def _marked(moments: Sequence[Moment], texts: TextSearch | None, query: str) -> tuple[Moment, ...]:
+    """The moments with the query's words in what was said; what was recognised is marked already."""
+    said = [e.text for m in moments for e in m.why if e.source in ("speech", "description")]
+    if texts is None or not said:
+        return tuple(moments)
+    matched = dict(zip(said, texts.matched(said, query), strict=True))
+    return tuple(
+        replace(m, why=tuple(replace(e, matched=matched.get(e.text, e.matched)) for e in m.why))
+        for m in moments
     )

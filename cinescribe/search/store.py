@@ -30,7 +30,7 @@ TEXT_DIM = 384  # of a sentence vector
 EVIDENCE = ("texts", "visuals", "clip")  # the tables with rows of evidence
 _KEPT = timedelta(hours=1)  # how long a replaced version stays for readers that have it open
 
-# Measured with benchmarks/search.py: below, scanning every vector is as fast and exact.
+# Rows from which on there is a vector index; below, all vectors are compared. See docs/search.md.
 ANN_FROM = 50_000
 
 
@@ -229,12 +229,12 @@ def _word_indices(table: Any) -> dict[str, Any]:
 
 def _indices(table: Any, ann_from: int) -> dict[str, Any]:
     """The indices that a table should have, by column."""
-    from lancedb.index import BTree, IvfHnswSq
+    from lancedb.index import BTree, IvfFlat
 
     rows = table.count_rows()
     indices: dict[str, Any] = {"film_id": BTree()} if rows else {}
     if "vector" in table.schema.names and rows >= ann_from:
-        indices["vector"] = IvfHnswSq(distance_type="cosine")
+        indices["vector"] = IvfFlat(distance_type="cosine")
     return indices | _word_indices(table)
 
 

@@ -1,6 +1,7 @@
 """What was said and described: by meaning (sentence vectors) and by words (BM25), as one relevance."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,7 @@ from cinescribe.search.query import Query, Source
 MEANING = 0.8
 HALF = 15.0
 
-# Of a vector index, where there is one: partitions that are looked into, and how many times more candidates
-# are compared exactly. See docs/search.md.
-PROBES = 20
-REFINE = 3
+PROBES = 20  # partitions of the vector index that are looked into, where there is one; see docs/search.md
 
 _WORD = re.compile(r"[^\W_]+")  # as the index splits words
 # Words that are in the index, for quotes, but say nothing about why something was found.
@@ -79,7 +77,7 @@ class TextSearch:
     def _near(self, vector: NDArray[np.float16], where: str, most: int) -> list[dict[str, Any]]:
         """The rows nearest in meaning, with their cosine."""
         search = self._table.search(vector, vector_column_name="vector").distance_type("cosine")
-        search = search.nprobes(PROBES).refine_factor(REFINE).where(where, prefilter=True)
+        search = search.nprobes(PROBES).where(where, prefilter=True)
         rows = search.select([*_COLUMNS, "_distance"]).limit(most).to_arrow().to_pylist()
         return [{**row, "cosine": 1.0 - row["_distance"]} for row in rows]
 
@@ -94,15 +92,16 @@ class TextSearch:
         rows = found.drop_columns("vector").to_pylist()
         return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)]
 
-    def matched(self, text: str, query: str) -> tuple[str, ...]:
-        """The words of a text that have a stem in common with the query, each once; not those like "the"."""
+    def matched(self, texts: Sequence[str], query: str) -> list[tuple[str, ...]]:
+        """Of each text the words that share a stem with the query, each once; not those like "the"."""
         stems = {token.text for token in self._table.tokenize(query, column="text")} - _COMMON
-        words = _WORD.findall(text)
-        found = {}
-        for token in self._table.tokenize(text, column="text"):
+        words = [(k, word) for k, text in enumerate(texts) for word in _WORD.findall(text)]
+        found: list[dict[str, None]] = [{} for _ in texts]
+        for token in self._table.tokenize("\n".join(texts), column="text"):  # one call: it is slow to begin
             if token.text in stems and token.position < len(words):
-                found[words[token.position]] = True
-        return tuple(found)
+                k, word = words[token.position]
+                found[k][word] = None
+        return [tuple(some) for some in found]
 
 
 def _occurs(quote: str, text: str) -> bool:
