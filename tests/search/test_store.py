@@ -16,7 +16,9 @@ import pytest
 from cinescribe import storage
 from cinescribe.errors import UsageError
 from cinescribe.search import lock
+from cinescribe.search.filters import literal
 from cinescribe.search.store import FilmRows, IndexedFilm, Store
+from cinescribe.search.texts import PROBES
 from tests.search.films import FILMS, generation, whole
 
 
@@ -178,3 +180,20 @@ def test_a_lock_left_behind_on_s3_is_taken_over_and_a_living_one_is_not(bucket: 
         assert not other.wait(2.5)  # longer than the lease: it is renewed while we live
     assert other.wait(10)
     thread.join()
+
+
+def test_a_vector_index_finds_what_exact_search_finds(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.replace([generation(film_id, 1, rows=300) for film_id in FILMS])
+    store.optimise(ann_from=500)
+    store.replace([generation("later", 2, rows=50)])  # not in the vector index yet
+    table = store.open("texts")
+    assert "vector" in {column for index in table.list_indices() for column in index.columns}
+    for film_id in (FILMS[1], "later"):
+        where = f"film_id = {literal(film_id)}"
+        row = table.search().where(where).limit(1).to_list()[0]
+        search = table.search(row["vector"], vector_column_name="vector").distance_type("cosine")
+        search = search.nprobes(PROBES).where(where, prefilter=True).limit(3)
+        exact = search.bypass_vector_index().to_arrow()["_distance"].to_pylist()
+        assert search.to_arrow()["_distance"].to_pylist() == pytest.approx(exact, abs=1e-3)
+        assert search.to_arrow()["film_id"].to_pylist() == [film_id] * 3
