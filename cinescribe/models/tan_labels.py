@@ -118,15 +118,15 @@ def pseudo_labels(
     own = torch.where(agrees[..., None], new, apart) & ~text_padding[..., None] & ~video_padding[:, None]
     if rule.one_sentence_a_second:
         own = _one_sentence_a_second(own, spoken & ~text_padding[..., None])
-    score = _fit(joint + dual, own)
-    if rule.alignable == "maxima":
-        score = _standardised_maxima(network, text_padding, video_padding)
-    score = score.masked_fill(text_padding, -torch.inf)
-    trained = _top_share(score, rule.alpha, text_padding)
     if rule.alignable == "score":
+        score = _fit(joint + dual, own).masked_fill(text_padding, -torch.inf)
+        trained = _top_share(score, rule.alpha, text_padding)
         alignable = trained.long().masked_fill(text_padding, IGNORED)
     else:
+        score = _standardised_maxima(network, text_padding, video_padding)
+        trained = _above(score, text_padding, 1 - rule.alpha) & ~text_padding
         alignable = _by_medians(network, text_padding, video_padding, place)
+        score = score.masked_fill(text_padding, -torch.inf)
     return PseudoLabels(own, agrees & ~text_padding, score, trained, alignable)
 
 
