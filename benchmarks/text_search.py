@@ -98,11 +98,19 @@ SETS: Mapping[str, Callable[[Path], Pairs]] = {
 
 def make_index(root: str, pairs: Pairs, encoder: SentenceEncoder) -> None:
     """Index the first sentence of each pair as film 0, 1, ..."""
+    said = [
+        {"start": 0.0, "end": 5.0, "text": sentence, "speaker": "", "role": "narrator"}
+        for sentence, _ in pairs
+    ]
+    together = text_rows({"film_id": "", "utterances": said}, encoder)  # encoded at once
     films = []
-    for k, (sentence, _) in enumerate(pairs):
-        said = {"start": 0.0, "end": 5.0, "text": sentence, "speaker": "", "role": "narrator"}
-        rows = {"texts": text_rows({"film_id": str(k), "utterances": [said]}, encoder)}
-        films.append(FilmRows(IndexedFilm(str(k), "", 5.0, {"sentence": "all-MiniLM-L6-v2"}), rows))
+    for k in range(len(pairs)):
+        row = together.slice(k, 1)
+        for column, value in (("id", f"{k}#0"), ("film_id", str(k))):
+            at = row.schema.get_field_index(column)
+            row = row.set_column(at, row.schema.field(column), [[value]])
+        film = IndexedFilm(str(k), "", 5.0, {"sentence": "all-MiniLM-L6-v2"})
+        films.append(FilmRows(film, {"texts": row}))
     store = Store(root)
     store.replace(films)
     store.optimise()
@@ -121,9 +129,9 @@ def bm25(root: str, pairs: Pairs) -> NDArray[np.float64]:
     return scores
 
 
-def ours(root: str, pairs: Pairs) -> NDArray[np.float64]:
+def ours(root: str, pairs: Pairs, threads: int) -> NDArray[np.float64]:
     """What `Searcher` answers, as scores; films that it does not find have -1."""
-    searcher = Searcher(root)
+    searcher = Searcher(root, threads=threads)
     filters = Filters(sources=("description",))
     answers = searcher.search_many([Query(asked, filters=filters, limit=100) for _, asked in pairs])
     scores = np.full((len(pairs), len(pairs)), -1.0)
@@ -203,7 +211,7 @@ def main() -> None:
             )
             print(line("BM25 alone", bm25(root, pairs)))
             print(line("sentence encoder alone", cosines(pairs, encoder)))
-            print(line("cinescribe", ours(root, pairs)), flush=True)
+            print(line("cinescribe", ours(root, pairs, arguments.threads)), flush=True)
 
 
 if __name__ == "__main__":
