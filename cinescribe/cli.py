@@ -23,6 +23,7 @@ COMMANDS = {
     "curate": ("captions of how-to videos to clean sentences", "cinescribe.speech.curation"),
     "sync": ("put an audio-description track on a film's clock", "cinescribe.speech.sync"),
     "film": ("render a sample film with its exact truth", "cinescribe.cineworld.film"),
+    "world": ("make a data set of films and how-to videos with exact truth", "cinescribe.cineworld.world"),
 }
 
 
