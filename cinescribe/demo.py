@@ -1,19 +1,24 @@
-"""`make demo`: render a film, clean its speech, and show what was found beside what was really said."""
+"""`make demo`: render a film, clean its speech, see what is in it, and find a moment again on the page."""
 
 import html
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlencode
 
-from cinescribe import tables, zoo
+from cinescribe import cli, tables, zoo
 from cinescribe.cineworld.truth import Truth, read_truth
 from cinescribe.errors import CinescribeError
 from cinescribe.utterance import Utterance
 
 SEED = 7
+QUERY = "somebody fills a cup with a hot drink"  # the narrator's words are others
+RIGHT = "pour"  # the action of the film's truth that it means
+ENCODERS = "objects,actions"
 
 
 def main(folder: Path = Path("demo")) -> int:
@@ -21,24 +26,22 @@ def main(folder: Path = Path("demo")) -> int:
     from rich.console import Console
 
     console = Console(highlight=False)
-    film = folder / "films" / "sample.mp4"
+    film, out = folder / "films" / "sample.mp4", folder / "out"
     try:
-        console.print("[bold]1 of 4[/]  weights: speech recognition, voices (270 MB the first time)")
+        step(console, 1, "weights: speech, voices, objects, actions, sentences (430 MB the first time)")
         voices = [name for name, weight in zoo.entries().items() if weight.role == "voice"]
         zoo.pull([*zoo.PROFILES["small"].values(), *voices])
         if film.exists():
-            console.print(f"[bold]2 of 4[/]  the sample film is here: {film}")
+            step(console, 2, f"the sample film is here: {film}")
         else:
-            console.print("[bold]2 of 4[/]  rendering a sample film with two characters and a narrator")
+            step(console, 2, "rendering a sample film with two characters and a narrator")
             from cinescribe.cineworld.film import render_film
 
             render_film(SEED, film)
-        console.print("[bold]3 of 4[/]  cinescribe transcribe demo/films --out demo/out")
-        from pipelines.transcribe import main as transcribe
-
-        if code := transcribe([str(film.parent), "--out", str(folder / "out")]):
+        step(console, 3, f"cinescribe transcribe {film.parent} --out {out}")
+        if code := cli.main(["transcribe", str(film.parent), "--out", str(out)]):
             return code
-        row = tables.read_row(str(folder / "out"), "speech", "sample")
+        row = tables.read_row(str(out), "speech", "sample")
         if row is None:
             console.print("the film could not be cleaned; see the failure above")
             return 1
@@ -46,13 +49,86 @@ def main(folder: Path = Path("demo")) -> int:
         truth = read_truth(film)
         page = folder / "index.html"
         page.write_text(render_page(film, page.parent, utterances, truth), encoding="utf-8")
-        console.print("[bold]4 of 4[/]  what was found, beside what was really said\n")
+        console.print("\nWhat was found, beside what was really said:\n")
         show(console, utterances, truth)
-        console.print(f"\nLook and listen: open [bold]{page}[/] in a browser.")
-        console.print(f"Subtitles, descriptions and tables: {folder / 'out'}")
+        console.print(f"Look and listen: open [bold]{page}[/] in a browser.\n")
+        step(console, 4, f"cinescribe extract {film.parent} --out {out} --encoders {ENCODERS}")
+        if code := cli.main(["extract", str(film.parent), "--out", str(out), "--encoders", ENCODERS]):
+            return code
+        step(console, 5, f"cinescribe index {out}")
+        if code := cli.main(["index", str(out), "--workers", "1"]):
+            return code
+        step(console, 6, f'cinescribe search {out} "{QUERY}"')
+        if code := find(console, out, truth):
+            return code
+        step(console, 7, f"cinescribe serve {out}")
+        return open_page(console, out)
     except CinescribeError as error:
         print(f"cinescribe demo: {error}", file=sys.stderr)
         return 2
+
+
+def step(console: "object", number: int, what: str) -> None:
+    """Say what comes now."""
+    from rich.console import Console
+
+    assert isinstance(console, Console)
+    console.print(f"[bold]{number} of 7[/]  {what}", soft_wrap=True)
+
+
+def find(console: "object", out: Path, truth: Truth) -> int:
+    """Ask the index for `QUERY`, and compare the first answer with the film's truth; the exit code."""
+    from rich.console import Console
+
+    from cinescribe.search.command import clock
+    from cinescribe.search.command import show as show_answer
+    from cinescribe.search.query import Query
+    from cinescribe.search.searcher import Searcher
+
+    assert isinstance(console, Console)
+    answer = Searcher(str(out)).search(Query(QUERY, limit=3))
+    show_answer(answer)
+    action = next(action for action in truth.actions if action.verb == RIGHT)
+    where = f"{action.who} does it from {clock(action.start)} to {clock(action.end)}"
+    best = answer.moments[0] if answer.moments else None
+    if best is None or best.start >= action.end or best.end <= action.start:
+        console.print(f"\nThe first moment is not the right one: {where}.\n")
+        return 1
+    console.print(f"\nThe first moment is the right one: {where}.\n")
+    return 0
+
+
+def open_page(console: "object", out: Path) -> int:
+    """Serve the page: with a terminal until Ctrl-C and in a browser, without one for a single question."""
+    import webbrowser
+
+    import requests
+    from rich.console import Console
+
+    assert isinstance(console, Console)
+    command = [sys.executable, "-m", "cinescribe.cli", "serve", str(out), "--port", "0"]
+    service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    try:
+        line = service.stdout.readline()  # "cinescribe: URL  (Ctrl-C ends it)", once it is ready
+        if not line:
+            return 1  # it has said why
+        url = line.split()[1]
+        reply = requests.post(f"{url}/v1/search", json={"text": QUERY, "limit": 1}, timeout=60)
+        reply.raise_for_status()
+        page = f"{url}/?{urlencode({'q': QUERY})}"
+        console.print(f"\nThe page: [bold]{page}[/]", soft_wrap=True)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            webbrowser.open(page)
+            console.print("Ctrl-C ends it.")
+            service.wait()
+        else:
+            console.print(f"It answers, and is ended. To have it again: cinescribe serve {out}")
+    except KeyboardInterrupt:  # the service has it from the terminal too
+        pass
+    finally:
+        service.terminate()
+        service.wait()
     return 0
 
 

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("root", metavar="DIR", help="folder or s3:// prefix that `cinescribe index` was given")
     p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    p.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    p.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any free one")
     p.add_argument(
         "--name", action="append", default=[], metavar="HOST",
         help="host name the service is reached by, where a proxy hands requests on; may be repeated",
@@ -82,9 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"--{first['loc'][0]}: {first['msg']}".replace("_", "-")) from error
-    with running(arguments, host, port, address) as url:
+    with running(arguments, host, port or free_port(0, host), address) as url, told_to_end() as ended:
         print(f"cinescribe: {url}  (Ctrl-C ends it)", flush=True)
-        wait_for_end()
+        while not ended.wait(0.5):
+            pass
         print("cinescribe: ending", flush=True)
     return 0
 
@@ -163,8 +164,9 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
     raise UsageError(f"{host}: no port is free there")
 
 
-def wait_for_end() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+@contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets."""
     ended = threading.Event()
 
     def end(_: int, __: types.FrameType | None) -> None:
@@ -172,8 +174,7 @@ def wait_for_end() -> None:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        while not ended.wait(0.5):
-            pass
+        yield ended
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -23,6 +23,8 @@ def connect(address: str, cpus: float, upload_bytes: int) -> None:
     """
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = GATE
     os.environ["CINESCRIBE_UPLOAD_BYTES"] = str(upload_bytes)
+    # At the end Ray tells that its own controller, which it has just ended, is dead.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "retries remaining")
     import ray
 
     if ray.is_initialized():

@@ -7,6 +7,7 @@ process_data/src/extract_ff.py): grey frames, both components clamped to 20 pixe
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def tvl1_flow(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
             "dependencies (make setup), with opencv-contrib-python-headless alone of OpenCV's packages"
         )
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame for frame in frames]
-    method = cv2.optflow.DualTVL1OpticalFlow_create()
+    method: Any = cv2.optflow.DualTVL1OpticalFlow_create()  # type: ignore[attr-defined]
     flows = np.zeros((max(0, len(grey) - 1), *frames.shape[1:3], 2), np.float32)
     for flow, now, following in zip(flows, grey, grey[1:], strict=False):
         flow[:] = method.calc(now, following, None)

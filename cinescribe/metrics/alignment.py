@@ -4,8 +4,8 @@ HTM-Align (Han et al. 2022, section 7.5.1 of the thesis): R@1, whether the best 
 sentence lies in its true span, and ROC-AUC of telling alignable sentences from the others. A video is longer
 than what a model sees, so windows are scored and put together (`sliding_windows`, `Stitcher`). The windows'
 sums are divided by how many windows saw a second; the numbers of the paper were made without that division.
-Its authors' code lists corrected ones: MIL-NCE 34.2/73.4 by windows and 28.7/73.3 in one pass, where Table 7.1
-has 31.3/73.1.
+Its authors' code lists corrected ones: MIL-NCE 34.2/73.4 by windows and 28.7/73.3 in one pass, where
+Table 7.1 has 31.3/73.1.
 
 Breakfast: frame accuracy, IoU and IoD of the segments of an ordered list of actions.
 """

@@ -702,11 +702,17 @@ PROFILES: Mapping[Profile, Mapping[Role, str]] = {
         "asr": "whisper-tiny.en",
         "segmentation": "pyannote-segmentation-3.0",
         "speaker_embedding": "campplus",
+        "objects": "efficientnet-lite0",
+        "actions": "s3d-kinetics400",
+        "sentence": "all-MiniLM-L6-v2",
     },
     "paper": {
         "asr": "whisper-large-v2",
         "segmentation": "pyannote-segmentation-3.0",
         "speaker_embedding": "campplus",
+        "objects": "efficientnet-lite0",
+        "actions": "s3d-kinetics400",
+        "sentence": "all-MiniLM-L6-v2",
         "punctuation": "felflare/bert-restore-punctuation",
     },
 }
