@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import cos, pi, sin
 from random import Random
 
+from cinescribe.cineworld.drama_words import Feeling
 from cinescribe.cineworld.story import NARRATOR, SURFACE, Beat, Cue, Scene, Story
 
 FPS = 25
@@ -15,6 +16,9 @@ STAGE_WIDTH, STAGE_HEIGHT, FLOOR = 960.0, 360.0, 322.0  # stage units; FLOOR is 
 SECONDS = {
     "sit": 0.9, "stand": 0.9, "pick_up": 1.2, "give": 1.7, "read": 2.4, "open": 2.2, "examine": 2.2,
     "wave": 1.9, "look": 2.4, "nod": 1.2, "smile": 1.8, "pour": 2.8,
+}  # fmt: skip
+FACES: dict[Feeling, tuple[float, float, float]] = {  # smile, frown, bow of the head
+    "glad": (1.0, 0.0, 0.0), "sad": (-1.0, -0.7, 0.5), "angry": (-0.8, 1.0, 0.0), "afraid": (-0.4, -1.0, 0.0),
 }  # fmt: skip
 HELD = ("read", "open", "examine", "look", "smile")  # go on while the narrator speaks of them
 
@@ -63,7 +67,8 @@ class Pose:
     gesture: str = ""
     amount: float = 0.0
     carries: str = ""
-    smile: float = 0.0
+    smile: float = 0.0  # below 0 the corners of the mouth hang
+    frown: float = 0.0  # 1 the inner ends of the brows are low, -1 high
     bow: float = 0.0  # of the head
     mouth: float = 0.0
     blink: float = 0.0
@@ -87,7 +92,7 @@ def schedule(story: Story, lengths: Sequence[float]) -> tuple[TimedScene, ...]:
             done += new
             time = max([line.end + rng.uniform(0.3, 0.6)] + [p.end + 0.2 for p in new])
         time = round((time + 0.6) * FPS) / FPS
-        scenes.append(TimedScene(start, time, scene, tuple(spoken), tuple(done), story.token))
+        scenes.append(TimedScene(start, time, scene, tuple(spoken), tuple(done), scene.token or story.token))
     return tuple(scenes)
 
 
@@ -149,7 +154,7 @@ def position(scene: TimedScene, who: str, time: float) -> float:
 def pose(scene: TimedScene, who: str, time: float) -> Pose:
     """How a character is at a time, but for mouth and eyes, which follow the sound and the clock."""
     x = position(scene, who, time)
-    seated = stride = walking = amount = smile = bow = 0.0
+    seated = stride = walking = amount = smile = frown = bow = 0.0
     gesture, facing = "", _facing(scene, who, time, x)
     for p in scene.performances:
         verb = p.cue.verb
@@ -175,8 +180,11 @@ def pose(scene: TimedScene, who: str, time: float) -> Pose:
             gesture, amount = verb, sin(pi * part) if verb == "pick_up" else edge
             bow = {"read": 0.7, "open": 0.6, "pour": 0.6, "pick_up": 0.4}.get(verb, 0.0) * amount
             smile = edge if verb in ("wave", "open", "examine") else 0.0
+        if p.cue.feeling:
+            smile, frown, low = (edge * most for most in FACES[p.cue.feeling])
+            bow = max(bow, low)
     carries = scene.token if holder(scene, time) == who else ""
-    return Pose(x, facing, seated, stride, walking, gesture, amount, carries, smile, bow)
+    return Pose(x, facing, seated, stride, walking, gesture, amount, carries, smile, frown, bow)
 
 
 def _facing(scene: TimedScene, who: str, time: float, x: float) -> float:

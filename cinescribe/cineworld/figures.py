@@ -224,7 +224,9 @@ def _face(pen: Pen, look: Look, pose: Pose, x: float, y: float, skin: Colour) ->
             pen.ellipse(ex, y, 1.45, 2.1 - 0.6 * pose.bow - 0.5 * pose.smile, (46, 36, 44))
             pen.ellipse(ex + d * 0.5, y - 0.8, 0.5, 0.5, (250, 250, 250))
         brow = shade(HAIR[look.hair_colour], 0.8)
-        pen.line([(ex - 2.1, y - 4.2), (ex, y - 5.0), (ex + 2.1, y - 4.2)], brow, 1.0)
+        inner = 1.0 if ex < x else -1.0
+        ends = [(ex - 2.1 * inner, y - 4.2), (ex, y - 5.0), (ex + 2.1 * inner, y - 4.2 + 1.7 * pose.frown)]
+        pen.line(ends, brow, 1.0)
         if look.glasses:
             ring = [(ex + 3.7 * cos(a * pi / 8), y + 3.6 * sin(a * pi / 8)) for a in range(17)]
             pen.line(ring, (60, 54, 60), 0.7)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from cinescribe.cineworld.drama_words import Feeling
 from cinescribe.cineworld.lexicon import (
     ACTION_WORDS,
     GARMENT_COLOURS,
@@ -80,7 +81,7 @@ class Character:
 class Cue:
     """Something done: who, the verb, with what, to whom; `to_x` is where walking ends (stage units).
 
-    `beside` starts it together with the cue before instead of after it.
+    `beside` starts it together with the cue before instead of after it; `feeling` is that of `who` meanwhile.
     """
 
     who: str
@@ -90,20 +91,28 @@ class Cue:
     to_x: float = 0.0
     from_x: float = 0.0
     beside: bool = False
+    feeling: Feeling = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One utterance and the actions that go with it. `speaker` is a name or `NARRATOR`."""
+    """One utterance and the actions that go with it. `speaker` is a name or `NARRATOR`.
+
+    A narrator's sentence describes the actions of its own beat, or of the one `describes` beats later.
+    """
 
     speaker: str
     text: str
     cues: tuple[Cue, ...] = ()
+    describes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One place at one time of day. `holder` has the story's thing at the start: a name, "surface" or ""."""
+    """One place at one time of day. `holder` has the scene's thing at the start: a name, "surface" or "".
+
+    `token` is that thing; "" stands for the story's.
+    """
 
     place: str
     time: Time
@@ -111,6 +120,7 @@ class Scene:
     present: tuple[tuple[str, float], ...]
     holder: str
     beats: tuple[Beat, ...]
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +155,12 @@ def tell(seed: int, characters: int = 2, scenes: int = 3) -> Story:
             Voice(f"{first.name}-{'deep' if pitch < 1 else 'high'}", first.base, first.gender, pitch)
         )
     names = {"woman": rng.sample(WOMEN, 3), "man": rng.sample(MEN, 3)}
-    looks = _looks(rng, [voice.gender for voice in bases])
+    looks = looks_apart(rng, [voice.gender for voice in bases])
     people = tuple(Character(names[v.gender].pop(), look, v) for v, look in zip(bases, looks, strict=True))
     return _Teller(rng, seed, narrator, people).story(scenes)
 
 
-def _looks(rng: Random, genders: Sequence[Gender]) -> list[Look]:
+def looks_apart(rng: Random, genders: Sequence[Gender]) -> list[Look]:
     """Looks told apart at a glance: no garment colour and no hair colour twice."""
     clothes = rng.sample(GARMENT_COLOURS, len(genders))
     hairs = rng.sample(HAIR_COLOURS, len(genders))

@@ -7,16 +7,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from random import Random
 from typing import Literal
 
 from cinescribe import storage, tables
-from cinescribe.cineworld.blocking import FPS, TimedScene, narrated, schedule
+from cinescribe.cineworld.blocking import FPS
+from cinescribe.cineworld.drama import tell_drama
 from cinescribe.cineworld.howto import HowTo, Narration, tell_howto
+from cinescribe.cineworld.script import Film, on_paper
 from cinescribe.cineworld.seen import Seen, see_film, see_howto
-from cinescribe.cineworld.shots import HEIGHT, WIDTH, PlannedShot, plan
-from cinescribe.cineworld.story import Story, tell
+from cinescribe.cineworld.shots import HEIGHT, WIDTH
 from cinescribe.cineworld.vision import Eye, number
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.errors import CinescribeError, UsageError
@@ -27,7 +30,6 @@ from cinescribe.utterance import Utterance
 Split = Literal["train", "val", "test"]
 Stories = Literal["short", "long"]
 VERSION = "1"  # of what a seed makes
-SPEAKING = 2.7  # words a second, where no voice has spoken a line
 _BLOCK = 10  # films of which one is val, one test
 
 
@@ -38,7 +40,7 @@ class WorldSettings:
     Attributes:
         seed: of the world; all else equal, the same seed gives the same bytes.
         noise: of the features; 1 adds to each number as much as it has of its own.
-        stories: "short" films of a minute and a half, or "long" ones.
+        stories: "short" films of 2 or 3 scenes (about 3 minutes), or "long" ones of 8 to 14.
         narration: of the how-to videos.
         video_dim: of `features/world-s3d`.
         film_dim: of `features/world-clip`.
@@ -54,20 +56,6 @@ class WorldSettings:
     def __post_init__(self) -> None:
         if self.noise < 0:
             raise UsageError(f"noise {self.noise:g}: give 0 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A film without picture and sound: the story, and when each line and action would be."""
-
-    story: Story
-    scenes: tuple[TimedScene, ...]
-    shots: tuple[PlannedShot, ...]
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return self.scenes[-1].end
 
 
 def split_of(seed: int, kind: str, index: int) -> Split:
@@ -91,16 +79,12 @@ class World:
         return tell_howto(number("howto", self.settings.seed, index), self.settings.narration)
 
     def film(self, index: int) -> Film:
-        """Film number `index`, on paper. `cinescribe film --seed` with the seed of its story renders it."""
+        """Film number `index`, on paper."""
         seed = number("film", self.settings.seed, index)
         rng = Random(f"size {seed}")
-        long = self.settings.stories == "long"
-        story = tell(seed, rng.choice((2, 3)), rng.randint(4, 5) if long else rng.randint(2, 3))
-        lengths = [
-            (len(beat.text.split()) + 0.5) / SPEAKING for scene in story.scenes for beat in scene.beats
-        ]
-        scenes = schedule(story, lengths)
-        return Film(story, scenes, plan(scenes))
+        if self.settings.stories == "long":
+            return on_paper(tell_drama(seed, rng.randint(2, 4), rng.randint(8, 14)))
+        return on_paper(tell_drama(seed, rng.randint(2, 3), rng.randint(2, 3)))
 
     def write_howto(self, root: str, index: int) -> str:
         """Write the rows and the truth of how-to video number `index`; its film_id."""
@@ -124,17 +108,6 @@ class World:
     def write_film(self, root: str, index: int) -> str:
         """Write the rows and the truth of film number `index`; its film_id."""
         film, film_id = self.film(index), f"film-{index:05}"
-        said = [
-            Utterance(
-                round(line.start, 3),
-                round(line.end, 3),
-                line.beat.text,
-                line.beat.speaker,
-                "narrator" if narrated(line) else "dialogue",
-            )
-            for scene in film.scenes
-            for line in scene.spoken
-        ]
         seen = see_film(self._film_eye, film.scenes, film.shots, film.story.characters, self.film_spec.hz)
         self._write(
             root,
@@ -142,42 +115,10 @@ class World:
             film.story.seed,
             film.duration,
             [(shot.start, shot.end) for shot in film.shots],
-            said,
+            film.utterances(),
             (self.film_spec, self._film_eye, seen),
         )
-        truth = {
-            "seed": film.story.seed,
-            "title": film.story.title,
-            "duration": film.duration,
-            "people": [
-                {"name": c.name, "look": c.look.phrase(), "voice": c.voice.name}
-                for c in film.story.characters
-            ],
-            "shots": [
-                {
-                    "start": s.start,
-                    "end": s.end,
-                    "place": "title" if s.scene < 0 else film.scenes[s.scene].scene.place,
-                    "framing": s.framing,
-                    "subject": s.subject,
-                }
-                for s in film.shots
-            ],
-            "actions": [
-                {
-                    "start": round(p.start, 3),
-                    "end": round(p.end, 3),
-                    "who": p.cue.who,
-                    "verb": p.cue.verb,
-                    "object": p.cue.object,
-                    "target": p.cue.target,
-                    "place": scene.scene.place,
-                }
-                for scene in film.scenes
-                for p in scene.performances
-            ],
-        }
-        _write_json(root, f"truth/{film_id}.json", truth)
+        _write_json(root, f"truth/{film_id}.json", film.truth())
         return film_id
 
     def _write(
@@ -237,31 +178,54 @@ def htm_align(video: HowTo) -> list[list[int | float | str]]:
 
 
 def write_world(root: str, settings: WorldSettings, films: int, videos: int) -> None:
-    """Write the tables, `truth/`, `splits.json` and `htm_align_*.json` of a world.
+    """Write the tables, `truth/`, `splits.json`, `htm_align_*.json` and `world.json` of a world.
 
     Args:
-        root: folder or `s3://` prefix.
+        root: folder or `s3://` prefix; a world that is there may be given more films and videos.
         settings: of the world.
         films: how many.
         videos: how many how-to videos.
+
+    Raises:
+        UsageError: another or a larger world is there.
     """
     world = World(settings)
-    splits: dict[str, dict[str, list[str]]] = {
-        kind: {"train": [], "val": [], "test": []} for kind in ("films", "howtos")
+    _claim(root, settings, films, videos)
+    with ThreadPoolExecutor(4) as pool:  # writing waits for the disk
+        film_ids = list(pool.map(partial(world.write_film, root), range(films)))
+        video_ids = list(pool.map(partial(world.write_howto, root), range(videos)))
+    splits: dict[str, dict[Split, list[str]]] = {
+        "films": _split(film_ids, settings.seed, "film"),
+        "howtos": _split(video_ids, settings.seed, "howto"),
     }
-    aligned: dict[Split, dict[str, list[list[int | float | str]]]] = {"val": {}, "test": {}}
-    for index in range(films):
-        film_id = world.write_film(root, index)
-        splits["films"][split_of(settings.seed, "film", index)].append(film_id)
-    for index in range(videos):
-        film_id = world.write_howto(root, index)
-        split = split_of(settings.seed, "howto", index)
-        splits["howtos"][split].append(film_id)
-        if split != "train":
-            aligned[split][film_id] = htm_align(world.howto(index))
     _write_json(root, "splits.json", splits)
-    for held_out, rows in aligned.items():
-        _write_json(root, f"htm_align_{held_out}.json", rows)
+    for split in ("val", "test"):
+        held_out = [index for index in range(videos) if split_of(settings.seed, "howto", index) == split]
+        rows = {video_ids[index]: htm_align(world.howto(index)) for index in held_out}
+        _write_json(root, f"htm_align_{split}.json", rows)
+
+
+def _split(film_ids: Sequence[str], seed: int, kind: str) -> dict[Split, list[str]]:
+    splits: dict[Split, list[str]] = {"train": [], "val": [], "test": []}
+    for index, film_id in enumerate(film_ids):
+        splits[split_of(seed, kind, index)].append(film_id)
+    return splits
+
+
+def _claim(root: str, settings: WorldSettings, films: int, videos: int) -> None:
+    """Say in `world.json` what the folder holds; refuse to mix worlds in it."""
+    if films < 0 or videos < 0:
+        raise UsageError(f"{films} films and {videos} videos: give numbers of 0 or more")
+    address = storage.join(root, "world.json")
+    wanted = {"version": VERSION, **asdict(settings), "films": films, "videos": videos}
+    if storage.exists(address):
+        there = json.loads(storage.read_bytes(address))
+        same = all(
+            there.get(name) == value for name, value in wanted.items() if name not in ("films", "videos")
+        )
+        if not same or there["films"] > films or there["videos"] > videos:
+            raise UsageError(f"{address}: another or a larger world is there; give an empty folder as --out")
+    _write_json(root, "world.json", wanted)
 
 
 def _write_json(root: str, name: str, value: object) -> None:
@@ -277,10 +241,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--videos", type=int, default=200, help="how-to videos (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which world (default %(default)s)")
     parser.add_argument("--noise", type=float, default=1.0, help="of the features (default %(default)s)")
+    parser.add_argument(
+        "--distractors",
+        type=float,
+        default=Narration().distractors,
+        help="share of the sentences beside the point that name things or deeds (default %(default)s)",
+    )
+    parser.add_argument(
+        "--paraphrase",
+        type=float,
+        default=Narration().paraphrase,
+        help="chance that how-tos say it in other words (default %(default)s)",
+    )
     parser.add_argument("--stories", choices=["short", "long"], default="short", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     try:
-        settings = WorldSettings(arguments.seed, arguments.noise, arguments.stories)
+        narration = Narration(distractors=arguments.distractors, paraphrase=arguments.paraphrase)
+        settings = WorldSettings(arguments.seed, arguments.noise, arguments.stories, narration)
         write_world(arguments.out, settings, arguments.films, arguments.videos)
     except CinescribeError as error:
         print(f"cinescribe world: {error}", file=sys.stderr)
