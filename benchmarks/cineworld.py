@@ -1,9 +1,9 @@
 """What a Cineworld data set holds, and what simple baselines reach on it: `python -m benchmarks.cineworld`.
 
 Proportions are counted from the written tables and truth. The baselines map features to bags of words by
-ridge regression, so they know no time and no context. "linear, as spoken" learns from all sentences where they
-are spoken; "linear, as true" from alignable ones where they are shown, which nobody has in practice: a ceiling
-for what is linear. "when spoken" needs no features: it takes the middle of where a sentence is spoken.
+ridge regression, so they know no time and no context. "linear, as spoken" learns from all sentences where
+they are spoken; "linear, as true" from alignable ones where they are shown, which nobody has in practice: a
+ceiling for what is linear. "when spoken" needs no features: it takes the middle of where a sentence is spoken.
 """
 
 import argparse

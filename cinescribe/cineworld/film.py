@@ -90,11 +90,20 @@ class Production:
 
 def produce(seed: int, *, characters: int = 2, scenes: int = 3) -> Production:
     """Everything of a film but its pictures; see `tell` for the arguments."""
-    story = tell(seed, characters, scenes)
+    return produce_story(tell(seed, characters, scenes))
+
+
+def produce_story(story: Story) -> Production:
+    """Everything of a story's film but its pictures.
+
+    Raises:
+        UsageError: Piper is missing.
+        WeightsError: a voice can't be had.
+    """
     voices = {NARRATOR: story.narrator} | {c.name: c.voice for c in story.characters}
     spoken = speak([(voices[beat.speaker], beat.text) for scene in story.scenes for beat in scene.beats])
     timed = schedule(story, [len(samples) / RATE for samples in spoken])
-    return Production(story, timed, plan(timed), soundtrack(seed, timed, spoken))
+    return Production(story, timed, plan(timed), soundtrack(story.seed, timed, spoken))
 
 
 def render_film(
@@ -114,10 +123,20 @@ def render_film(
         UsageError: arguments out of range, a wrong suffix, or Piper missing.
         WeightsError: a voice can't be had.
     """
+    return render_story(tell(seed, characters, scenes), path, picture=picture)
+
+
+def render_story(story: Story, path: Path, *, picture: bool = True) -> Truth:
+    """Renders a story as `render_film` does that of a seed.
+
+    Raises:
+        UsageError: a wrong suffix, or Piper missing.
+        WeightsError: a voice can't be had.
+    """
     wanted = (".mp4",) if picture else (".wav", ".flac")
     if path.suffix.lower() not in wanted:
         raise UsageError(f"{path}: the name must end in {' or '.join(wanted)}")
-    production = produce(seed, characters=characters, scenes=scenes)
+    production = produce_story(story)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".cineworld-", dir=path.parent) as folder:  # nothing half-made at `path`
         unfinished = Path(folder, path.name)

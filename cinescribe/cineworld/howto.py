@@ -35,7 +35,8 @@ class Narration:
 
     Attributes:
         alignable: share of the sentences that speak of a step that is shown.
-        aligned: share of the sentences that are spoken while their step is shown.
+        aligned: share of the sentences that are spoken while their step is shown; less where it is so near
+            to `alignable` that the steps have no room for them.
         distractors: share of the other sentences that name things or deeds of such videos.
         paraphrase: chance that another word than a thing's or deed's first is said, that only the thing is
             named, or that a pronoun stands for it.
@@ -228,7 +229,9 @@ class _Writer:
         name, thing = rng.choice(self.unshown)
         tools = self.deeds[name].tools
         if rng.random() < 0.35:
-            return self._showing(name, thing, rng.choice(tools) if tools else ""), -1, "unshown"
+            shown = any(step.thing == thing for step in self.steps)  # its name alone would mean that step
+            text = self._showing(name, thing, rng.choice(tools) if tools else "", deed=shown)
+            return text, -1, "unshown"
         if rng.random() < 0.5:  # of what is shown, but not of its showing
             step = rng.choice(self.steps)
             name, thing = step.deed, step.thing
@@ -240,11 +243,12 @@ class _Writer:
             "mention",
         )
 
-    def _showing(self, name: str, thing: str, tool: str) -> str:
+    def _showing(self, name: str, thing: str, tool: str, deed: bool = False) -> str:
+        """A sentence such as one that shows something says; `deed` makes it name the deed."""
         rng, free = self.rng, self.narration.paraphrase
         pronoun = thing == self.named and rng.random() < free
         self.named = thing
-        if not pronoun and rng.random() < 0.2 * free:
+        if not pronoun and not deed and rng.random() < 0.2 * free:
             return rng.choice(THING_ONLY).format(thing=self._word(thing))
         said = ("them" if THINGS[thing].plural else "it") if pronoun else f"the {self._word(thing)}"
         return rng.choice(SHOWING).format(do=self._do(name, said, tool)) + rng.choice(MANNERS)

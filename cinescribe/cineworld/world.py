@@ -13,12 +13,15 @@ from functools import partial
 from random import Random
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cinescribe import storage, tables
 from cinescribe.cineworld.blocking import FPS
 from cinescribe.cineworld.drama import tell_drama
 from cinescribe.cineworld.howto import HowTo, Narration, tell_howto
 from cinescribe.cineworld.script import Film, on_paper
-from cinescribe.cineworld.seen import Seen, see_film, see_howto
+from cinescribe.cineworld.seen import see_film, see_howto
 from cinescribe.cineworld.shots import HEIGHT, WIDTH
 from cinescribe.cineworld.vision import Eye, number
 from cinescribe.encoders.protocol import EncoderSpec
@@ -78,6 +81,19 @@ class World:
         """How-to video number `index`, on paper."""
         return tell_howto(number("howto", self.settings.seed, index), self.settings.narration)
 
+    def video_features(self, index: int) -> NDArray[np.float16]:
+        """[seconds, video_dim] of how-to video number `index`."""
+        video = self.howto(index)
+        return self._video_eye.features(*see_howto(self._video_eye, video), video.seed)
+
+    def film_features(self, index: int) -> NDArray[np.float16]:
+        """[seconds * 5, film_dim] of film number `index`."""
+        return self._film_features(self.film(index))
+
+    def _film_features(self, film: Film) -> NDArray[np.float16]:
+        seen = see_film(self._film_eye, film.scenes, film.shots, film.story.characters, self.film_spec.hz)
+        return self._film_eye.features(*seen, film.story.seed)
+
     def film(self, index: int) -> Film:
         """Film number `index`, on paper."""
         seed = number("film", self.settings.seed, index)
@@ -97,7 +113,8 @@ class World:
             video.duration,
             [(0.0, video.duration)],
             said,
-            (self.video_spec, self._video_eye, see_howto(self._video_eye, video)),
+            self.video_spec,
+            self.video_features(index),
         )
         truth = asdict(video)
         for raw, sentence in zip(truth["sentences"], video.sentences, strict=True):
@@ -108,7 +125,6 @@ class World:
     def write_film(self, root: str, index: int) -> str:
         """Write the rows and the truth of film number `index`; its film_id."""
         film, film_id = self.film(index), f"film-{index:05}"
-        seen = see_film(self._film_eye, film.scenes, film.shots, film.story.characters, self.film_spec.hz)
         self._write(
             root,
             film_id,
@@ -116,7 +132,8 @@ class World:
             film.duration,
             [(shot.start, shot.end) for shot in film.shots],
             film.utterances(),
-            (self.film_spec, self._film_eye, seen),
+            self.film_spec,
+            self._film_features(film),
         )
         _write_json(root, f"truth/{film_id}.json", film.truth())
         return film_id
@@ -129,12 +146,11 @@ class World:
         duration: float,
         shots: Sequence[tuple[float, float]],
         said: Sequence[Utterance],
-        seen: tuple[EncoderSpec, Eye, Seen],
+        spec: EncoderSpec,
+        features: NDArray[np.float16],
     ) -> None:
-        spec, eye, what = seen
         etag = f"cineworld-{VERSION}-{self.settings.seed}-{seed}"
         ref = FilmRef(film_id, f"cineworld://{self.settings.seed}/{film_id}", 0, etag)
-        features = eye.features(*what, seed)
         row = tables.feature_row(ref, (0, 0.0, duration), spec, 0, features, {"eye": f"cineworld-{VERSION}"})
         tables.write_row(root, f"features/{spec.name}", film_id, row, chunk=0)
         tables.write_row(root, "speech", film_id, _speech_row(ref, said))
