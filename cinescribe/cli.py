@@ -19,6 +19,7 @@ COMMANDS = {
     "extract": ("films to features: what is seen and heard, by frozen encoders", "pipelines.extract"),
     "index": ("tables of speech and features to an index of moments", "pipelines.index"),
     "search": ("find the moment in an index", "cinescribe.search.command"),
+    "train": ("fit a model of the papers", "train.command"),
     "serve": ("search over HTTP, with a page to find, play and hear moments", "serve.command"),
     "curate": ("captions of how-to videos to clean sentences", "cinescribe.speech.curation"),
     "sync": ("put an audio-description track on a film's clock", "cinescribe.speech.sync"),

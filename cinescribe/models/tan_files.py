@@ -1,0 +1,94 @@
+"""TAN on disk: `model.safetensors`, `config.json` and, with words of its own, `words.txt` (one a line).
+
+The tensors are named as in the released file (`online.*`, `target.*`, `lang_model.*`); without an average the
+network is its own.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cinescribe.errors import WeightsError
+
+if TYPE_CHECKING:
+    from cinescribe.models.tan import TANPair
+
+_TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTAN:
+    """A TAN and what it reads.
+
+    Attributes:
+        pair: the network, its average and the sentence encoder, if it is trained.
+        text: how sentences become vectors: a name of the zoo's sentence encoders, or the name of the words'
+            origin where `pair.lang_model` encodes them.
+        words: of `pair.lang_model` in order; empty without one.
+        features: encoder of the video.
+    """
+
+    pair: "TANPair"
+    text: str
+    words: Sequence[str]
+    features: str
+
+
+def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
+    """Write a model into a folder, made if need be; files of the same names in it are replaced.
+
+    Args:
+        saved: the model.
+        folder: where to.
+        average: its average, too; there is none to speak of after stage 1.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in saved.pair.state_dict().items()
+        if average or not name.startswith("target.")
+    }
+    save_file(tensors, folder / _TENSORS)
+    if saved.words:
+        (folder / _WORDS).write_text("".join(f"{word}\n" for word in saved.words), encoding="utf-8")
+    settings = {
+        "tan": dataclasses.asdict(saved.pair.online.config),
+        "momentum": saved.pair.momentum,
+        "text": saved.text,
+        "features": saved.features,
+    }
+    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> SavedTAN:
+    """The model that `save` wrote, in evaluation mode on the CPU.
+
+    Raises:
+        WeightsError: something is missing, or not of such a model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from cinescribe.models.tan import TANConfig, TANPair
+
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        tensors = load_file(folder / _TENSORS)
+        own = any(name.startswith("lang_model.") for name in tensors)
+        words = (folder / _WORDS).read_text(encoding="utf-8").split("\n")[:-1] if own else []
+        pair = TANPair(TANConfig(**settings["tan"]), settings["momentum"], len(words) + 1 if own else None)
+        if not any(name.startswith("target.") for name in tensors):
+            average = {name: value for name, value in tensors.items() if name.startswith("online.")}
+            tensors |= {f"target.{name.removeprefix('online.')}": value for name, value in average.items()}
+        pair.load_state_dict(tensors)
+        return SavedTAN(pair.eval(), settings["text"], words, settings["features"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(
+            f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); it holds {_TENSORS} and "
+            f"{_SETTINGS}, as `cinescribe train tan-stage1` writes them"
+        ) from error
