@@ -3,7 +3,7 @@
 Proportions are counted from the written tables and truth. The baselines map features to bags of words by
 ridge regression, so they know no time and no context. "linear, as spoken" learns from all sentences where
 they are spoken; "linear, as true" from alignable ones where they are shown, which nobody has in practice: a
-ceiling for what is linear. "when spoken" needs no features: it takes the middle of where a sentence is spoken.
+ceiling for what is linear. "when spoken" needs no features: it takes the middle of where it is spoken.
 """
 
 import argparse

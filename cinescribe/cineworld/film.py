@@ -70,6 +70,7 @@ class Production:
                     p.cue.object,
                     p.cue.target,
                     scene.scene.place,
+                    p.cue.feeling,
                 )
                 for scene in scenes
                 for p in scene.performances

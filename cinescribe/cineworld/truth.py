@@ -52,7 +52,10 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Who does what with what, where and when: [start, end) seconds. `target` is the other person or ""."""
+    """Who does what with what, where and when: [start, end) seconds.
+
+    `target` is the other person or "", `feeling` one of `drama_words.FEELINGS` or "".
+    """
 
     start: float
     end: float
@@ -61,6 +64,7 @@ class Action:
     object: str
     target: str
     place: str
+    feeling: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Literal
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from cinescribe import storage, tables
 from cinescribe.cineworld.blocking import FPS
 from cinescribe.cineworld.drama import tell_drama
+from cinescribe.cineworld.film import render_story
 from cinescribe.cineworld.howto import HowTo, Narration, tell_howto
 from cinescribe.cineworld.script import Film, on_paper
 from cinescribe.cineworld.seen import see_film, see_howto
@@ -244,6 +246,18 @@ def _claim(root: str, settings: WorldSettings, films: int, videos: int) -> None:
     _write_json(root, "world.json", wanted)
 
 
+def render(root: str, world: World, index: int) -> Path:
+    """Render film number `index` to `media/<film_id>.mp4` with its truth beside it: the same story, spoken.
+
+    Raises:
+        UsageError: Piper is missing.
+        WeightsError: a voice can't be had.
+    """
+    path = Path(root, "media", f"film-{index:05}.mp4")
+    render_story(world.film(index).story, path)
+    return path
+
+
 def _write_json(root: str, name: str, value: object) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     storage.write_bytes(storage.join(root, name), text.encode())
@@ -269,12 +283,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=Narration().paraphrase,
         help="chance that how-tos say it in other words (default %(default)s)",
     )
+    parser.add_argument(
+        "--render",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also render the first N films, with voices, to DIR/media (a local DIR; default none)",
+    )
     parser.add_argument("--stories", choices=["short", "long"], default="short", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     try:
         narration = Narration(distractors=arguments.distractors, paraphrase=arguments.paraphrase)
         settings = WorldSettings(arguments.seed, arguments.noise, arguments.stories, narration)
+        if arguments.render > arguments.films or (arguments.render and storage.is_s3(arguments.out)):
+            raise UsageError(
+                f"--render {arguments.render}: films are rendered to a local --out, at most --films"
+            )
         write_world(arguments.out, settings, arguments.films, arguments.videos)
+        for index in range(arguments.render):
+            print(render(arguments.out, World(settings), index))
     except CinescribeError as error:
         print(f"cinescribe world: {error}", file=sys.stderr)
         return 2
