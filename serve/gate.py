@@ -124,9 +124,9 @@ class Gate:
             await reply.refuse(refused)
             return
         try:
-            if self._proxy and _whole_film(scope):
+            if self._proxy and scope["method"] == "GET" and scope["path"].startswith(_MEDIA):
                 await body()  # the empty body of a GET
-                await _in_pieces(self._app, scope, body, reply)
+                await _film(self._app, scope, body, reply)
             else:
                 await self._app(scope, body, reply)
         except Exception:
@@ -264,10 +264,34 @@ _OF_RAY = {
 }
 
 
-def _whole_film(scope: Scope) -> bool:
-    return (
-        scope["method"] == "GET" and scope["path"].startswith(_MEDIA) and "range" not in Headers(scope=scope)
-    )
+async def _film(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send what is asked of a film; the whole of it in pieces, also where the asked range leads to that."""
+    headers = Headers(scope=scope)
+    asked = _PLAIN_RANGE.fullmatch(headers.get("range", ""))
+    if asked and int(asked[1]) <= int(asked[2] or asked[1]) and "if-range" not in headers:
+        await app(scope, _Again(receive), send)
+        return
+    if "range" in headers:  # several, or of another version: the application knows what its answer is
+        seen = _Status()
+        await app({**scope, "method": "HEAD"}, _Again(receive), seen)
+        if seen.status != 200:
+            await app(scope, _Again(receive), send)
+            return
+        kept = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        scope = {**scope, "headers": kept}
+    await _in_pieces(app, scope, receive, send)
+
+
+_PLAIN_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})", re.ASCII)
+
+
+class _Status:
+    """Takes a reply to a HEAD."""
+
+    status = 0
+
+    async def __call__(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
 
 
 async def _in_pieces(app: App, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,8 +6,10 @@ import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.requests import Request
 
 from serve.gate import UPLOAD, Gate, Limits
+from serve.media import PIECE, open_film, respond
 
 SMALL = Limits(body=1000, body_seconds=0.2, upload=10_000, upload_seconds=0.3, uploads=2)
 
@@ -216,3 +218,36 @@ def test_a_film_that_changes_meanwhile_breaks_off():
     gate = Gate(pieces(['"a"', '"a"', '"b"']), proxy=True)
     with pytest.raises(RuntimeError, match="ended early"):  # the server then closes the connection
         asyncio.run(ask(gate, blocks(0), path="/v1/media/x", method="GET"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"range": "bytes=0-1,5-6"},
+        {"range": "bytes=9-1"},
+        {"range": "x=1"},
+        {"range": "bytes=1-", "if-range": "x"},
+    ],
+)
+def test_a_range_that_leads_to_the_whole_film_is_sent_in_pieces_too(tmp_path, headers):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(bytes(PIECE + 1000))
+    most = 0
+
+    async def app(scope, receive, send):
+        sent = 0
+
+        async def counted(message):
+            nonlocal most, sent
+            sent += len(message.get("body", b""))
+            most = max(most, sent)
+            await send(message)
+
+        reply = respond(Request(scope), open_film({"uri": str(path)}, ()))
+        await reply({**scope, "asgi": {"spec_version": "2.4"}}, receive, counted)
+
+    request = {"path": "/v1/media/x", "method": "GET", "headers": headers}
+    status, told, body = asyncio.run(ask(Gate(app, proxy=True), blocks(0), **request))
+    assert (status, body) == (200, path.read_bytes())
+    assert int(told["content-length"]) == len(body)
+    assert most <= PIECE  # all that one reply of the application puts on its way
