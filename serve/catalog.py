@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from cinescribe import storage, tables
 from cinescribe.errors import CinescribeError
 from serve import log
@@ -72,7 +74,11 @@ class Catalog:
             kept = self._speech.get(film_id)
             if kept and now - kept[0] < self._refresh:
                 return kept[1]
-        row = tables.read_row(self._root, "speech", film_id)
+        try:
+            row = tables.read_row(self._root, "speech", film_id)
+        except (pa.ArrowException, OSError) as error:  # a damaged row is not to hide the whole library
+            log.line("speech-unreadable", film_id=film_id, message=str(error))
+            row = kept[1] if kept else None
         with self._lock:
             self._speech.pop(film_id, None)
             self._speech[film_id] = (now, row)

@@ -51,16 +51,23 @@ class Decoder:
         return await self._ask(path, kind="thumbnail", time=time, width=width)
 
     async def _ask(self, path: Path, **request: Any) -> bytes:
-        async with self._turns:
-            with tempfile.TemporaryDirectory(prefix="cinescribe-") as folder:
-                out = Path(folder) / "answer"
-                status = await self._status({**request, "path": str(path), "out": str(out)})
-                answer = out.read_bytes() if out.exists() else b""
+        await self._turns.acquire()
+        # The turn is the child's: whoever asked may leave, and the child works on.
+        child = asyncio.create_task(self._in_turn(path, request))
+        child.add_done_callback(lambda _: self._turns.release())
+        status, answer = await asyncio.shield(child)
         if status == 0 and answer:
             return answer
         if status == -14:  # SIGALRM: its time was over
             raise MediaError("stalled", f"not decoded within {self._seconds:.0f} s")
         raise _error(answer, status)
+
+    async def _in_turn(self, path: Path, request: dict[str, Any]) -> tuple[int, bytes]:
+        """The exit status of a child, and what it answered."""
+        with tempfile.TemporaryDirectory(prefix="cinescribe-") as folder:
+            out = Path(folder) / "answer"
+            status = await self._status({**request, "path": str(path), "out": str(out)})
+            return status, out.read_bytes() if out.exists() else b""
 
     async def _status(self, request: dict[str, Any]) -> int:
         """The exit status of the child that worked on a request; negative: the signal that ended it."""

@@ -100,23 +100,23 @@ def _open_local(path: Path) -> Film:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _gone("the film's file is not there any more") from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _gone("the film is not a file")
+    # A file object closes itself where a client left before the first byte was read.
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    status = os.fstat(descriptor)
 
     def read(start: int, end: int) -> Iterator[bytes]:
         try:
-            while start < end and (block := os.pread(descriptor, min(_BLOCK, end - start), start)):
+            while start < end and (block := os.pread(file.fileno(), min(_BLOCK, end - start), start)):
                 start += len(block)
                 yield block
         finally:
-            os.close(descriptor)
+            file.close()
 
     etag = f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
-    return Film(
-        status.st_size, etag, status.st_mtime, media_type(path.name), read, lambda: os.close(descriptor)
-    )
+    return Film(status.st_size, etag, status.st_mtime, media_type(path.name), read, file.close)
 
 
 def _open_s3(uri: str, roots: Sequence[str]) -> Film:

@@ -27,6 +27,7 @@ class Thumbnails:
         self._roots: Sequence[str] = settings.media_roots
         self._decoder = decoder
         self._making: dict[Path, asyncio.Task[bytes]] = {}
+        self._waiting: dict[Path, int] = {}
         self._films = settings.cache_folder.with_name("films-of-thumbnails")
 
     async def picture(self, row: tables.Row, time: float, width: int) -> tuple[bytes, str]:
@@ -48,9 +49,21 @@ class Thumbnails:
             if making is None:  # whoever asks meanwhile waits for the same child
                 making = asyncio.create_task(self._make(row, time, width, path))
                 self._making[path] = making
-                making.add_done_callback(lambda _: self._making.pop(path, None))
-            data = await asyncio.shield(making)
+                making.add_done_callback(lambda made: self._forget(path, made))
+            self._waiting[path] = self._waiting.get(path, 0) + 1
+            try:
+                data = await asyncio.shield(making)
+            finally:
+                self._waiting[path] -= 1
+                if not self._waiting[path]:
+                    del self._waiting[path]
+                    making.cancel()  # nobody is left to see it: it takes no turn of the decoder
+                    self._forget(path, making)
         return data, f'"{name}"'
+
+    def _forget(self, path: Path, made: asyncio.Task[bytes]) -> None:
+        if self._making.get(path) is made:
+            del self._making[path]
 
     async def _make(self, row: tables.Row, time: float, width: int, path: Path) -> bytes:
         uri = str(row["uri"])
@@ -72,10 +85,11 @@ class Thumbnails:
         if film.size > _LARGEST_FETCH:
             raise MediaError("missing", f"{uri}: too large to be fetched for a picture")
         local = FilmCache(self._films, _FILMS_KEPT).local(uri)
-        path = await asyncio.to_thread(local.__enter__)
+        entered = asyncio.create_task(asyncio.to_thread(local.__enter__))
         try:
-            return await self._decoder.thumbnail(path, time, width)
+            return await self._decoder.thumbnail(await asyncio.shield(entered), time, width)
         finally:
+            await entered  # also when this was cancelled meanwhile: who entered leaves
             await asyncio.to_thread(local.__exit__, None, None, None)
 
     def _keep(self, path: Path, data: bytes) -> None:

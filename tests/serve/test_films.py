@@ -1,14 +1,21 @@
 """The library over HTTP: lists, films, tracks and pictures of moments."""
 
+import asyncio
+import contextlib
 import dataclasses
 import io
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cinescribe import tables
 from cinescribe.subtitles import from_vtt
+from serve.decoding import Decoder
+from serve.thumbnails import Thumbnails
 from tests.media.films import read_number
 
 KITCHEN, FERRY = "series one/Kitchen", "Ærø & the sea #1?"
@@ -120,3 +127,71 @@ def test_only_films_of_the_tables_exist(client, kind, film_id):
     assert reply.status_code in (400, 404)
     assert reply.json()["error"]["message"]
     assert "root:" not in reply.text
+
+
+def test_a_damaged_row_of_speech_hides_neither_the_library_nor_its_film(connect, settings, tmp_path):
+    root = tmp_path / "tables"
+    shutil.copytree(settings.root, root)
+    (root / "speech" / tables.file_name(KITCHEN)).write_bytes(b"PAR1 half of a row")
+    client = connect(dataclasses.replace(settings, root=str(root)))
+    films = {film["film_id"]: film["tracks"] for film in client.get("/v1/films").json()["films"]}
+    assert films[KITCHEN] == []
+    assert len(films[FERRY]) == 2
+    assert client.get(f"/v1/films/{KITCHEN}").json()["speakers"] == []
+    assert client.get(f"/v1/tracks/{KITCHEN}").status_code == 404
+
+
+def children() -> int:
+    """How many files the decoding program of this process decodes at this moment."""
+    parents = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    programs = {number for number, above in parents.items() if above == os.getpid()}
+    return sum(above in programs for above in parents.values())
+
+
+def test_who_leaves_makes_no_room_for_further_decoding(tmp_path):
+    os.mkfifo(tmp_path / "never")  # opening it takes all the time there is
+
+    async def leave() -> list[int]:
+        decoder, found = Decoder(2.5, 1000, 1.0), []
+        for _ in range(3):
+            asked = [asyncio.create_task(decoder.frames(tmp_path / "never")) for _ in range(4)]
+            while not children():
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+            found.append(children())
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return found
+
+    assert max(asyncio.run(leave())) <= 4
+
+
+def test_pictures_that_nobody_waits_for_are_not_made(settings, tmp_path):
+    class Busy:
+        begun = 0
+        turn = asyncio.Semaphore(1)
+
+        async def thumbnail(self, path, time, width):
+            async with self.turn:
+                self.begun += 1
+                await asyncio.sleep(0.05)
+            return b"picture"
+
+    async def leave() -> tuple[int, bytes]:
+        busy = Busy()
+        pictures = Thumbnails(settings, busy)
+        row = {"uri": str(tmp_path / "film.mp4"), "etag": "1"}
+        asked = [asyncio.create_task(pictures.picture(row, k, 320)) for k in range(50)]
+        await asyncio.sleep(0.02)
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        return busy.begun, (await pictures.picture(row, 7, 320))[0]
+
+    begun, picture = asyncio.run(leave())
+    assert begun == 1
+    assert picture == b"picture"

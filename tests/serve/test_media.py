@@ -8,7 +8,7 @@ import pytest
 
 from cinescribe import storage, tables
 from cinescribe.media.library import list_films
-from serve.media import PIECE
+from serve.media import PIECE, open_film
 
 ADDRESS = "/v1/media/series one/Kitchen"
 
@@ -184,3 +184,14 @@ def test_a_film_on_s3_in_ranges(bucket, tmp_path, connect, settings, film):
     assert other.get("/v1/media/Kitchen").status_code == 404
     storage.s3_client().delete_object(Bucket="films", Key="a/Kitchen.mp4")
     assert client.get("/v1/media/Kitchen").status_code == 404
+
+
+def test_a_film_that_nobody_reads_stays_open_for_nobody(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(bytes(10))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        opened = open_film({"uri": str(path)}, ())
+        opened.read(0, 10)  # the client left before the first byte
+    del opened
+    assert len(os.listdir("/proc/self/fd")) <= before + 5
