@@ -77,8 +77,8 @@ class Sentence:
         start: of its speech, seconds.
         end: of its speech, seconds.
         step: number of the step it speaks of, -1 for none.
-        kind: how it relates to what is shown; "early", "late" and "unordered" (after another step began, or
-            before another one ended, that should not lie between) are alignable, too.
+        kind: how it relates to what is shown. "aligned", "early", "late" and "unordered" ones are alignable;
+            unordered is what is so early or late that another step, or a part of one, lies between.
     """
 
     start: float
@@ -228,7 +228,7 @@ class _Writer:
             return rng.choice(CHAT_OPENINGS) + chat, -1, "chat"
         name, thing = rng.choice(self.unshown)
         tools = self.deeds[name].tools
-        if rng.random() < 0.35:
+        if rng.random() < 0.6:
             shown = any(step.thing == thing for step in self.steps)  # its name alone would mean that step
             text = self._showing(name, thing, rng.choice(tools) if tools else "", deed=shown)
             return text, -1, "unshown"
