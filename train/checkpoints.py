@@ -8,12 +8,14 @@ from it, is not taken; an older one is.
 import hashlib
 import io
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cinescribe import storage
+from cinescribe.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,8 +58,13 @@ def latest(root: str) -> Checkpoint | None:
     for step in reversed(_steps(root)):
         files = _read(_folder(root, step))
         if files is not None:
-            # Written by `write`, and still read without unpickling anything but tensors and numbers.
-            state = torch.load(io.BytesIO(files[STATE]), weights_only=True, map_location="cpu")
+            try:
+                state = torch.load(io.BytesIO(files[STATE]), weights_only=True, map_location="cpu")
+            except pickle.UnpicklingError as error:
+                raise WeightsError(
+                    f"{_folder(root, step)}: {STATE} holds more than tensors and numbers, which may be code; "
+                    "no training wrote it: delete the folder"
+                ) from error
             return Checkpoint(step, load(files[MODEL]), state)
     return None
 

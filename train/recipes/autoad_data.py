@@ -174,9 +174,9 @@ def read_texts(
         UsageError: the file isn't there or lacks the columns.
     """
     try:
-        table = csv.DictReader(io.StringIO(storage.read_bytes(path).decode("utf-8-sig")))
+        table = csv.DictReader(io.StringIO(_decoded(storage.read_bytes(path))))
         rows = list(table)
-    except (FileNotFoundError, UnicodeDecodeError, csv.Error) as error:
+    except (FileNotFoundError, csv.Error) as error:
         raise UsageError(f"{path}: no CSV file of descriptions ({error})") from error
     names = table.fieldnames or ()
     text = next((name for name in _TEXT_COLUMNS if name in names), None)
@@ -198,6 +198,14 @@ def read_texts(
     if films:
         chosen = set(films) if split == "validation" else ordered.keys() - set(films)
     return _split(ordered, split, chosen, reading, share, most)
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-8, or where it isn't, as the published AD of MAD, what Windows writes."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 def _split(
