@@ -10,6 +10,7 @@ of whoever asks; it is read where the plans of the folder don't all know the fil
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
+from cinescribe.search.lock import writer_lock
 
 SHARED = "films"  # the stage, and its table, that all pipelines begin with
 Key = TypeVar("Key", str, tuple[str, int])  # of a film, or of a chunk of it
@@ -85,6 +87,38 @@ def make_plan(
     Raises:
         UsageError: `out` was made with other settings, or a film's id belongs to another film there.
     """
+    # Two runs on one folder would each write a plan without what the other one added to it. (On S3 that needs
+    # writes with conditions, which not every store has.)
+    with nullcontext() if storage.is_s3(out) else writer_lock(storage.join(out, "plan")):
+        _join_plan(
+            out,
+            pipeline,
+            films,
+            stages,
+            settings=settings,
+            files_of=files_of,
+            chunk_tables=chunk_tables,
+            settings_grow=settings_grow,
+            retry_failed=retry_failed,
+        )
+    standings = standing(out, films, stages)
+    largest_first = sorted(films, key=lambda film: (-film.bytes, film.film_id))
+    return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]
+
+
+def _join_plan(
+    out: str,
+    pipeline: str,
+    films: Sequence[FilmRef],
+    stages: Sequence[str],
+    *,
+    settings: Mapping[str, object],
+    files_of: Callable[[str], Iterable[str]],
+    chunk_tables: Sequence[str],
+    settings_grow: bool,
+    retry_failed: bool,
+) -> None:
+    """Take back what no longer holds, and write the plan; see `make_plan`."""
     known, made_with = _read(address(out, pipeline))
     settings = json.loads(json.dumps(dict(settings)))
     if settings_grow and made_with is not None:
@@ -113,10 +147,6 @@ def make_plan(
     rows = [asdict(known[film_id]) for film_id in sorted(known)]
     metadata = {"settings": json.dumps(settings, sort_keys=True)}
     storage.write_bytes(address(out, pipeline), tables.encode("plan", rows, metadata))
-
-    standings = standing(out, films, stages)
-    largest_first = sorted(films, key=lambda film: (-film.bytes, film.film_id))
-    return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]
 
 
 def settings_of(out: str, pipeline: str) -> Mapping[str, object]:

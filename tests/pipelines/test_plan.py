@@ -1,13 +1,15 @@
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
-from pipelines.plan import make_plan, standing
+from pipelines.plan import make_plan, settings_of, standing
 
 STAGES = ("films", "speech")
 A, B = FilmRef("a", "/in/a.mp4", 10, "1"), FilmRef("b", "/in/b.mp4", 20, "1")
@@ -114,3 +116,18 @@ def test_rows_of_different_settings_are_not_mixed(tmp_path: Path) -> None:
     plan(tmp_path, [A], settings="tiny.en")
     with pytest.raises(UsageError, match=r"setting 'tiny.en', now 'small'.*--out"):
         plan(tmp_path, [A], settings="small")
+
+
+def test_two_runs_that_plan_at_once_forget_nothing_of_each_other(tmp_path: Path) -> None:
+    films = [FilmRef(f"film {k}", f"/films/{k}.mp4", 1, "1") for k in range(8)]
+
+    def grow(film: FilmRef) -> None:
+        make_plan(
+            str(tmp_path), "extract", [film], ("films",), settings={film.film_id: 1}, settings_grow=True
+        )
+
+    with ThreadPoolExecutor(len(films)) as pool:
+        list(pool.map(grow, films))
+    assert settings_of(str(tmp_path), "extract") == {film.film_id: 1 for film in films}
+    planned = pq.read_table(tmp_path / "plan" / "extract.parquet")["film_id"].to_pylist()
+    assert planned == [film.film_id for film in films]
