@@ -102,6 +102,9 @@ class FilmIndexer:
         """The rows of a film, by table of the index, and the model of its CLIP features."""
         rows, clip_model = {}, ""
         if (speech := tables.read_row(self.root, "speech", film_id)) is not None:
+            if speech["film_id"] != film_id:
+                path = storage.join(self.root, "speech", tables.file_name(film_id))
+                raise UsageError(f"{path}: holds another film's speech; delete it and transcribe again")
             rows["texts"] = text_rows(speech, self.encoder)
         features = {kind: tables.read_features(self.root, kind, film_id) for kind in _KINDS}
         if known := {kind: film for kind, film in features.items() if film is not None}:

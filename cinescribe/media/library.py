@@ -57,6 +57,8 @@ def list_films(inputs: Sequence[str]) -> list[FilmRef]:
                 f"{given}: no film there. Known extensions: {' '.join(sorted(MEDIA_EXTENSIONS))}"
             )
         for name, uri, size, etag in matches:
+            if any("\ud800" <= sign <= "\udfff" for sign in uri):
+                raise UsageError(f"{uri!r}: the name is not UTF-8, so no table can hold it; rename the file")
             found.setdefault(uri, (name, size, etag))
     stems = Counter(_stem(name) for name, _, _ in found.values())
     films: dict[str, FilmRef] = {}

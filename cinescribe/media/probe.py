@@ -31,6 +31,7 @@ _MAGIC = {  # (offset, bytes) of containers we read: their presence tells a dama
 _STILL_BRANDS = {"avif", "avis", "heic", "heix", "hevc", "heim", "mif1", "msf1", "miaf"}
 _Extent = tuple[float, float]  # start and length of a packet, seconds
 _DEFAULT = 1  # AV_DISPOSITION_DEFAULT
+_LONGEST = 7 * 86400  # seconds; a broken clock tells of years, and all work goes by the length
 _FIRST_FRAME_PACKETS = 1000  # a broadcast cut inside a group of pictures starts within far fewer
 
 
@@ -120,6 +121,12 @@ def probe(path: Path) -> MediaInfo:
         is_video = bool(videos)
         start = frame_seconds(first, container.format.name) if is_video else float(first.time or 0.0)
         duration = round(max(span.end - start, 0.0), 6)
+        if duration > _LONGEST:
+            raise MediaError(
+                "damaged",
+                f"{path}: its clock runs over {duration / 86400:.0f} days, more than the {_LONGEST // 86400} "
+                "that a film may last here. Copy the file again, or cut it.",
+            )
         width, height, rotation = _displayed(first, stream) if is_video else (0, 0, 0)
         return MediaInfo(
             duration=duration,

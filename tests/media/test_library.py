@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from cinescribe.errors import MediaError, UsageError
@@ -104,3 +107,11 @@ def test_s3_nothing_there():
         list_films(["s3://other/none"])
     assert caught.value.kind == "missing"
     assert "very-secret" not in str(caught.value)
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path):
+    (tmp_path / "good.mp4").write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4")).write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"bad.*not UTF-8.*rename") as error:
+        list_films([str(tmp_path)])
+    assert str(error.value).isprintable()

@@ -155,3 +155,12 @@ def test_names_that_look_like_options_or_protocols(tmp_path, monkeypatch):
     for name in ("-dash.mp4", "concat:a.mp4", "100% #1\nü.mp4", "%03d.mp4"):
         write_film(tmp_path / "plain.mp4", frames=2).rename(tmp_path / name)
         assert probe(Path(name)).fps == pytest.approx(25)
+
+
+def test_a_clock_that_runs_over_years_is_damage(tmp_path):
+    day = write_film(tmp_path / "day.mkv", frames=2, times=[0, 86400.0])
+    assert probe(day).duration == pytest.approx(86400, abs=0.1)
+    years = write_film(tmp_path / "years.mkv", frames=2, times=[0, 1e8])
+    with pytest.raises(MediaError, match=r"years.mkv: its clock runs over 1157 days") as error:
+        probe(years)
+    assert error.value.kind == "damaged"

@@ -1,6 +1,7 @@
 """`cinescribe index`: what changed is indexed again, what left is dropped, what can't be read is told."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,17 @@ def test_a_damaged_row_is_an_error_that_does_not_stop_the_others(tmp_path: Path)
     path.write_bytes(kept)
     assert run(root) == 0
     assert tables.read_table(root, "errors").num_rows == 0
+
+
+def test_a_file_with_another_films_speech_is_an_error_of_its_own_film(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    write(root, "one", "a line")
+    shutil.copy(tmp_path / "speech" / "one.parquet", tmp_path / "speech" / "two.parquet")
+    assert run(root) == 0
+    assert texts(root) == {"one": ["a line"]}
+    assert set(Store(root).films()) == {"one"}
+    (error,) = tables.read_table(root, "errors").to_pylist()
+    assert (error["film_id"], error["kind"]) == ("two", "damaged")
 
 
 def test_features_are_indexed_by_windows(tmp_path: Path) -> None:
