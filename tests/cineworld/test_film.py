@@ -150,3 +150,18 @@ def test_a_rendered_film_is_what_its_truth_says(tmp_path: Path) -> None:
     produced = produce(SEED, scenes=2)
     written = np.clip(sound[: len(produced.sound.mix())], -1, 1)
     assert np.corrcoef(written, produced.sound.mix()[: len(written)])[0, 1] > 0.98  # in step with the truth
+
+
+@pytest.mark.slow
+def test_a_film_of_a_world_is_spoken_as_it_is_on_paper(tmp_path: Path) -> None:
+    from cinescribe.cineworld.film import render_story
+    from cinescribe.cineworld.world import World, WorldSettings
+
+    paper = World(WorldSettings(seed=1)).film(0)
+    truth = render_story(paper.story, tmp_path / "film.wav", picture=False)
+    assert [(u.text, u.speaker, u.role) for u in truth.utterances] == [
+        (u.text, u.speaker, u.role) for u in paper.utterances()
+    ]
+    assert [(a.who, a.verb, a.object, a.feeling) for a in truth.actions] == [
+        (a["who"], a["verb"], a["object"], a["feeling"]) for a in paper.truth()["actions"]
+    ]

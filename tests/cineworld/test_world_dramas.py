@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from cinescribe.cineworld.blocking import pose
 from cinescribe.cineworld.drama import tell_drama
 from cinescribe.cineworld.drama_words import FEELINGS
 from cinescribe.cineworld.script import Film, on_paper
@@ -158,3 +159,17 @@ def test_numbers_out_of_range_are_refused() -> None:
         tell_drama(1, 5, 3)
     with pytest.raises(UsageError, match="2 or more scenes"):
         tell_drama(1, 2, 1)
+
+
+def test_feelings_can_be_seen_in_the_face() -> None:
+    faces: dict[str, tuple[float, float]] = {}
+    for film in films():
+        for scene in film.scenes:
+            for p in scene.performances:
+                if p.cue.verb == "look" and p.end - p.start > 1.5:
+                    seen = pose(scene, p.cue.who, (p.start + p.end) / 2)
+                    faces[p.cue.feeling] = (round(seen.smile, 1), round(seen.frown, 1))
+    assert set(faces) == {"", *FEELINGS}
+    assert len(set(faces.values())) == len(faces)
+    assert faces[""] == (0.0, 0.0)
+    assert faces["glad"][0] > 0 > max(faces[name][0] for name in ("sad", "angry", "afraid"))
