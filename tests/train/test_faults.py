@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
     "--features tiny --text fresh --dim 32 --layers 1 --heads 2 --window 16 --batch 8 --warmup 3 --steps 200 "
-    "--learning-rate 1e-3 --parts 2 --log-every 1 --checkpoint-every 5 --evaluate-every 100 --threads 1 --quiet"
+    "--learning-rate 1e-3 --parts 2 --log-every 1 --checkpoint-every 5 --evaluate-every 100 "
+    "--threads 1 --quiet"
 ).split()
 
 
