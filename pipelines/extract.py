@@ -164,6 +164,8 @@ def run(config: Config, encoders: Encoders = catalogue) -> int:
     Raises:
         CinescribeError: nothing to do it on, or with (see the message); what is done stays done.
     """
+    if not config.encoders:
+        raise UsageError(f"--encoders: none is named; there are: {', '.join(catalogue.ENCODERS)}")
     films = list_films(config.inputs)
     known = _load_once(config.encoders, encoders)
     settings = {"chunk_seconds": config.chunk_seconds} | {

@@ -70,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
         limit=arguments.limit,
     )
-    from cinescribe.search.searcher import Searcher
+    from cinescribe.search.searcher import Searcher, check_form
 
+    check_form(query)  # told at once: opening the index and the encoder takes seconds
     answer = Searcher(arguments.root, threads=arguments.threads).search(query)
     if arguments.json:
         print(json.dumps(asdict(answer), ensure_ascii=False, indent=2))

@@ -55,6 +55,19 @@ class _State:
     clip_model: str
 
 
+def check_form(query: Query) -> None:
+    """Raise UsageError on a query that can't be meant of any index."""
+    if not re.sub(f"[{_MARKS}\\s]", "", query.text) and query.frames is None:
+        raise UsageError("the query is empty; say what to look for")
+    if len(query.text) > LONGEST_TEXT:
+        raise UsageError(f"the query has {len(query.text)} characters; at most {LONGEST_TEXT}")
+    if not 1 <= query.limit <= MOST:
+        raise UsageError(f"the limit is {query.limit}; from 1 to {MOST} moments")
+    if query.frames is not None and (query.frames.ndim != 4 or not len(query.frames)):
+        raise UsageError(f"the query's pictures are {query.frames.shape}; they must be [T, H, W, 3]")
+    filters.check(query.filters)
+
+
 class Searcher:
     """Searches the index of one root. Safe for many threads.
 
@@ -148,15 +161,7 @@ class Searcher:
 
     def check(self, query: Query) -> None:
         """Raise UsageError on a query that can't be meant, before anything is computed."""
-        if not re.sub(f"[{_MARKS}\\s]", "", query.text) and query.frames is None:
-            raise UsageError("the query is empty; say what to look for")
-        if len(query.text) > LONGEST_TEXT:
-            raise UsageError(f"the query has {len(query.text)} characters; at most {LONGEST_TEXT}")
-        if not 1 <= query.limit <= MOST:
-            raise UsageError(f"the limit is {query.limit}; from 1 to {MOST} moments")
-        if query.frames is not None and (query.frames.ndim != 4 or not len(query.frames)):
-            raise UsageError(f"the query's pictures are {query.frames.shape}; they must be [T, H, W, 3]")
-        filters.check(query.filters)
+        check_form(query)
         films = self._state.films
         for film_id in query.filters.films:
             if film_id not in films:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -94,10 +95,14 @@ class Store:
     def __init__(self, root: str) -> None:
         self.root = root
         self.uri = storage.join(root, "index")
+
+    @cached_property
+    def database(self) -> Any:
+        """LanceDB's connection, made when first used: it makes the folder where there is none."""
         import lancedb
 
         with explained(self.uri):
-            self.database = lancedb.connect(self.uri, storage_options=storage_options(self.uri))
+            return lancedb.connect(self.uri, storage_options=storage_options(self.uri))
 
     def names(self) -> set[str]:
         """The tables that are there."""

@@ -2,6 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.encoders.visual_words import LABELS, OBJECTS
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
+from cinescribe.search import command
 from cinescribe.search.query import Filters, Query
 from cinescribe.search.searcher import Searcher
 from pipelines import index
@@ -164,9 +166,16 @@ def test_refresh_goes_on_to_what_was_indexed_meanwhile(root: str) -> None:
         assert index.main([root, "--workers", "1", "--quiet"]) == 0
 
 
-def test_a_folder_without_an_index_is_told(tmp_path: object) -> None:
+def test_a_folder_without_an_index_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no index there; make one: cinescribe index"):
-        Searcher(str(tmp_path))
+        Searcher(str(tmp_path / "misspelt"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_command_tells_a_wrong_query_before_it_opens_the_index(tmp_path: Path) -> None:
+    for wrong, told in ((["rain", "--role", "narator"], "no role"), ([""], "is empty")):
+        with pytest.raises(UsageError, match=told):
+            command.main([str(tmp_path / "no index"), *wrong])
 
 
 def test_the_command_prints_a_table(root: str, capsys: pytest.CaptureFixture[str]) -> None:
