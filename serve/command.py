@@ -47,17 +47,26 @@ def parser() -> argparse.ArgumentParser:
         help="serve films from under here only; may be repeated (default: where the table says they are)",
     )  # fmt: skip
     p.add_argument("--replicas", default="1", metavar="MIN-MAX", help="of each part (default: %(default)s)")
-    p.add_argument("--batch", type=int, default=16, metavar="N", help="most queries encoded together")
+    p.add_argument(
+        "--batch", type=int, default=16, metavar="N",
+        help="most queries encoded together (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument(
         "--threads", type=int, default=1, metavar="N", help="of each encoder (default: %(default)s)"
     )
     p.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
     p.add_argument(
-        "--refresh", type=float, default=10.0, metavar="S", help="look for new films every S seconds"
+        "--refresh", type=float, default=10.0, metavar="S",
+        help="look for new films every S seconds (default: %(default)g)",
+    )  # fmt: skip
+    p.add_argument(
+        "--upload-mb", type=int, default=64, metavar="MB", help="largest upload (default: %(default)s)"
     )
-    p.add_argument("--upload-mb", type=int, default=64, metavar="MB", help="largest upload")
     p.add_argument("--cache", default="", metavar="DIR", help="folder of thumbnails")
-    p.add_argument("--cache-mb", type=int, default=256, metavar="MB", help="most it may hold")
+    p.add_argument(
+        "--cache-mb", type=int, default=256, metavar="MB",
+        help="most it may hold (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument("--log", default="", metavar="FILE", help="log of requests (default: Ray's logs)")
     p.add_argument("--address", default="", help="Ray cluster (default: RAY_ADDRESS, else this machine)")
     return p

@@ -1,7 +1,7 @@
 """`python -m serve.decode`: hostile media are decoded in processes of their own.
 
 The program imports what decoding needs, once, and then forks a child for each line of its standard input, so
-that a child costs milliseconds. A child has no keys in its environment, bounded memory and time, and nothing
+that no child imports them again. A child has no keys in its environment, bounded memory and time, and nothing
 to lose: what kills it is an error of one request. A request is a line of JSON; its answer is the file `out`:
 frames with their shape before them, a JPEG, or on failure JSON with the kind and message of a MediaError. A
 line with the request's number and the child's exit status tells that it is done.

@@ -6,7 +6,7 @@ s3d:joint                       512 numbers, comparable with `S3DText`; also s3d
 
 Each feature is of the 16 frames of its second, as the Temporal Alignment Network takes them (section 7.4.2 of
 its chapter): decoded at 16 a second, without overlap. The picture's shorter side becomes 224 pixels and its
-centre is kept, as in MIL-NCE's own evaluation; RGB in [0, 1].
+centre is kept, which is our choice: MIL-NCE's own code for it was not at hand. RGB in [0, 1].
 """
 
 import hashlib
