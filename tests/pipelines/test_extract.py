@@ -237,6 +237,8 @@ def test_weights_that_can_not_be_had_stop_the_run_before_ray_starts(
     assert ended.value.code == 2
     assert main([str(library), "--out", str(tmp_path / "out"), "--encoders", "nonsense"]) == 2
     assert "no encoder 'nonsense'" in capsys.readouterr().err
+    assert extract(library, tmp_path / "out", ",") == 2
+    assert "--encoders: none is named" in capsys.readouterr().err
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(library: Path, tmp_path: Path) -> None:
