@@ -93,6 +93,7 @@ class QueryEncoder:
     """Turns the texts of queries into vectors, those that come together in one go."""
 
     def __init__(self, settings: Settings, batch: int) -> None:
+        log.open_log(settings.log)
         self._index = Index(
             settings.root,
             threads=settings.threads,
@@ -104,6 +105,8 @@ class QueryEncoder:
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]
     async def encode(self, texts: list[str]) -> "list[EncodedQuery]":
         """Called with one text, it is handed many."""
+        # A text is made ready for what there is to find: visual words and CLIP may come later.
+        self._index.keep_fresh(_tell_failed_refresh)
         return await asyncio.to_thread(self._index.encode, texts)
 
 
@@ -130,7 +133,11 @@ class Search:
         return self._index.state()
 
     def _keep_fresh(self) -> None:
-        self._index.keep_fresh(lambda error: log.line("refresh-failed", message=str(error)))
+        self._index.keep_fresh(_tell_failed_refresh)
+
+
+def _tell_failed_refresh(error: Exception) -> None:
+    log.line("refresh-failed", message=str(error))
 
 
 class DeployedFinder:

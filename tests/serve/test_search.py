@@ -1,9 +1,11 @@
 """Search over HTTP, without Ray: words, pictures, clips, and everything that is none."""
 
+import asyncio
 import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import struct
 import zlib
@@ -13,9 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cinescribe import tables
+from cinescribe.encoders.protocol import EncoderSpec
+from cinescribe.encoders.visual_words import LABELS, OBJECTS
+from cinescribe.media.library import FilmRef
 from cinescribe.search.query import Answer, Query
+from serve.app import QueryEncoder
 from serve.finding import IndexState
 from tests.media.films import numbered_frame, read_number, tone, write_film
+from tests.serve.library import build_index
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 HOSTILE = sorted(path for path in (DATA / "hostile").rglob("*") if path.is_file())
@@ -311,3 +319,27 @@ def test_the_death_of_the_decoding_program_costs_no_later_request(heard):
 
 def parent(process: Path) -> int:
     return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_what_was_recognised_after_the_start_is_found_without_a_new_start(library, settings, tmp_path):
+    root = tmp_path / "tables"
+    shutil.copytree(library, root)
+    dog = next(label.id for label in LABELS if label.name == "golden retriever")
+    film, spec = FilmRef("series one/Kitchen", "", 0, ""), EncoderSpec("objects", 1.0, len(OBJECTS), (0.5,))
+    seen = np.zeros((7, spec.dim), np.float16)
+    seen[:, dog] = 0.9
+
+    async def labels() -> tuple[set[int], set[int]]:
+        encoder = QueryEncoder(dataclasses.replace(settings, root=str(root), refresh_seconds=0.2), 1)
+        encode = encoder.encode.__wrapped__  # batches are made in a replica only
+        (before,) = await encode(encoder, ["a golden retriever"])
+        row = tables.feature_row(film, (0, 0.0, 7.0), spec, 0, seen, {})
+        tables.write_row(str(root), "features/objects", film.film_id, row, chunk=0)
+        await asyncio.to_thread(build_index, root)
+        await asyncio.sleep(1.0)
+        (after,) = await encode(encoder, ["a golden retriever"])
+        return set(before.labels), set(after.labels)
+
+    before, after = asyncio.run(labels())
+    assert before == set()
+    assert dog in after
