@@ -45,7 +45,7 @@ class WorldSettings:
     Attributes:
         seed: of the world; all else equal, the same seed gives the same bytes.
         noise: of the features; 1 adds to each number as much as it has of its own.
-        stories: "short" films of 2 or 3 scenes (about 3 minutes), or "long" ones of 8 to 14.
+        stories: "short" films (2 or 3 scenes, about 3 minutes), or "long" ones (8 to 14, about 11).
         narration: of the how-to videos.
         video_dim: of `features/world-s3d`.
         film_dim: of `features/world-clip`.
