@@ -37,7 +37,7 @@ def run(settings: Settings) -> loop.Progress:
     folder.claim(settings.out, settings.identity(recipe.options))
     with Bar(settings.quiet) as bar:
         if settings.workers == (0, 0):
-            return loop.train(recipe, settings, loop.Crew(device=_device(), show=bar.show))
+            return loop.train(recipe, settings, loop.Crew(device=device(), show=bar.show))
         with _ray(settings.address, most):
             return _fit(settings, bar)
 
@@ -54,7 +54,7 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
     trainer = TorchTrainer(
         _work,
         train_loop_config={"settings": settings, "board": board, "threads": threads},
-        torch_config=TorchConfig(backend="nccl" if gpus >= most else "gloo", timeout_s=_GROUP_SECONDS),
+        torch_config=TorchConfig(backend="nccl" if gpus >= least else "gloo", timeout_s=_GROUP_SECONDS),
         scaling_config=ScalingConfig(
             num_workers=most if least == most else (least, most),
             use_gpu=gpus >= least,
@@ -71,6 +71,8 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
             result: Result = trainer.fit()
         except Exception as error:
             raise _explained(error, settings) from error
+    if result.return_value is None:  # Ray stops the workers on Ctrl-C, and returns
+        raise KeyboardInterrupt
     return loop.Progress(**result.return_value)
 
 
@@ -93,7 +95,7 @@ def _work(config: dict[str, Any]) -> dict[str, Any]:
     crew = loop.Crew(
         rank,
         context.get_world_size(),
-        str(train.torch.get_device()),
+        str(train.torch.getdevice()),
         report=lambda numbers: train.report(dict(numbers)),
         show=show,
     )
@@ -183,7 +185,8 @@ def _ray(address: str, workers: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def _device() -> str:
+def device() -> str:
+    """Where a run without workers computes."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
