@@ -19,6 +19,7 @@ from cinescribe.cineworld.drama_words import (
     FEELINGS,
     HOLDING,
     MEANWHILE,
+    NAMES,
     PHRASES,
     TAILS,
     TALK,
@@ -27,14 +28,12 @@ from cinescribe.cineworld.drama_words import (
 )
 from cinescribe.cineworld.lexicon import (
     LINES,
-    MEN,
     PLACES,
     RELATIONS,
     TIME_WORDS,
     TIMES,
     TOKENS,
     WEATHER_WORDS,
-    WOMEN,
     Time,
     Weather,
 )
@@ -77,7 +76,7 @@ def tell_drama(seed: int, characters: int, scenes: int) -> Story:
     for base, pitch in zip(bases, rng.sample((0.86, 1.16), 2), strict=True):
         voices.append(Voice(f"{base.name}-{'deep' if pitch < 1 else 'high'}", base.base, base.gender, pitch))
     voices = voices[:characters]
-    names = {"woman": rng.sample(WOMEN, 4), "man": rng.sample(MEN, 4)}
+    names = {gender: rng.sample(all_names, 4) for gender, all_names in NAMES.items()}
     looks = looks_apart(rng, [voice.gender for voice in voices])
     people = tuple(Character(names[v.gender].pop(), look, v) for v, look in zip(voices, looks, strict=True))
     return _Chronicler(rng, seed, narrator, people).story(scenes)
@@ -210,14 +209,20 @@ class _Chronicler:
         self._do("stand", who, Cue(who, "stand"))
 
     def _take(self, who: str) -> None:
-        self._at_surface("pick_up", who, self.token)
+        verb = TOKENS[self.token]
+        if self.rng.random() < 0.3:
+            study = [p for p in PHRASES[f"{verb} {self.token}"] if p.endswith("{obj}")]
+            then = self.rng.choice(study).format(obj="it")
+            self._at_surface("pick_up", who, self.token, Cue(who, verb, self.token), then=then)
+        else:
+            self._at_surface("pick_up", who, self.token)
         self.holder = who
         if self.rng.random() < 0.5:
             self._say("alone found", who, self._other(who))
 
-    def _at_surface(self, verb: str, who: str, thing: str) -> None:
+    def _at_surface(self, verb: str, who: str, thing: str, *cues: Cue, then: str = "") -> None:
         self.spot[who] = "surface"
-        self._do(verb, who, Cue(who, "walk_to", to_x=AT_SURFACE), Cue(who, verb, thing))
+        self._do(verb, who, Cue(who, "walk_to", to_x=AT_SURFACE), Cue(who, verb, thing), *cues, then=then)
 
     def _give(self) -> None:
         one, two = self.holder, self._other(self.holder)
@@ -265,8 +270,16 @@ class _Chronicler:
         stock.append(stock.pop(0))
         return " ".join(stock[-1:] + (stock[:1] if part in TALK and self.rng.random() < 0.5 else []))
 
-    def _do(self, form: str, who: str, *cues: Cue, to: str = "") -> None:
-        """Something is done, and described: now, after or before the line under which it is done, or not."""
+    def _do(self, form: str, who: str, *cues: Cue, to: str = "", then: str = "") -> None:
+        """Something is done, and described: now, after or before the line under which it is done, or not.
+
+        Args:
+            form: key of `PHRASES`.
+            who: does it.
+            cues: what is done.
+            to: the other person, where there is one.
+            then: phrase for the last cue, where it is a second deed.
+        """
         rng = self.rng
         verb = cues[-1].verb
         feeling = self.mood[who] if verb in _FELT and rng.random() < 0.7 else ""
@@ -279,10 +292,10 @@ class _Chronicler:
             if when < 0.2:
                 self._describe(form, who, to, feeling, (), -1)
             return
-        self._describe(form, who, to, feeling, cues, 0)
+        self._describe(form, who, to, feeling, cues, 0, then)
 
     def _describe(
-        self, form: str, who: str, to: str, feeling: Feeling, cues: tuple[Cue, ...], of: int
+        self, form: str, who: str, to: str, feeling: Feeling, cues: tuple[Cue, ...], of: int, then: str = ""
     ) -> None:
         rng, phrase, opening = self.rng, self.rng.choice(PHRASES[form]), ""
         if self.holder == who and form in ("sit", "look", "leave", "stand") and rng.random() < 0.3:
@@ -303,6 +316,8 @@ class _Chronicler:
             self="herself" if look.gender == "woman" else "himself",
             their="her" if look.gender == "woman" else "his",
         )
+        if then:
+            filled += f"{', then' if ' and ' in filled else ' and'} {then}"
         tail = f", {rng.choice(TAILS[feeling])}" if feeling and rng.random() < 0.6 else ""
         text = f"{opening}{subject} {filled}{tail}.".replace(",,", ",").replace(",.", ".")
         self.beats.append(Beat(NARRATOR, text[0].upper() + text[1:], cues, of))
