@@ -93,6 +93,7 @@ class Searcher:
         self._sentences: SentenceEncoder = SentenceEncoder(made_with, device=device, threads=threads)
         self._matcher: LabelWeigher | None = None
         self._clip: Any = None
+        self._clip_model = ""  # that it is of
         self._no_clip = ""  # why CLIP's weights can't be had
 
     def refresh(self) -> None:
@@ -234,6 +235,8 @@ class Searcher:
 
     def _clip_encoder(self, state: _State) -> Any:
         """CLIP as the index's features were made with; None when its weights can't be had."""
+        if self._clip_model != state.clip_model:  # the index was made anew with another
+            self._clip, self._no_clip, self._clip_model = None, "", state.clip_model
         if self._clip is None and not self._no_clip:
             from cinescribe.encoders import clip
 

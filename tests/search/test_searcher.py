@@ -178,6 +178,20 @@ def test_the_command_tells_a_wrong_query_before_it_opens_the_index(tmp_path: Pat
             command.main([str(tmp_path / "no index"), *wrong])
 
 
+def test_an_index_made_anew_with_another_clip_is_asked_with_that_one(tmp_path: Path) -> None:
+    root, spec = str(tmp_path), EncoderSpec("clip", 1.0, 8, (0.5,))
+    for name in ("a", "b"):
+        weights = {"clip": f"ViT-B-32-quickgelu//nowhere/{name}.pt"}
+        film, seen = FilmRef("film", "/films/film.mp4", 1, "1"), np.eye(8, dtype=np.float16)
+        row = tables.feature_row(film, (0, 0.0, 8.0), spec, 0, seen, weights)
+        tables.write_row(root, f"features/clip-{name}", "film", row, chunk=0)
+    for name in ("a", "b"):
+        assert index.main([root, "--workers", "1", "--quiet", "--clip", f"clip-{name}"]) == 0
+        searcher = Searcher(root, threads=1) if name == "a" else searcher
+        searcher.refresh()
+        assert f"/nowhere/{name}.pt" in searcher.search(Query("a door")).notes[0]
+
+
 def test_the_command_prints_a_table(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         cli.main(["search", root, "rain at the door", "--limit", "1", "--film", STORM, "--to", "0:30"]) == 0
