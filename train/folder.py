@@ -24,14 +24,15 @@ SETTINGS, METRICS = "run.json", "metrics.jsonl"
 
 
 def claim(out: str, identity: Mapping[str, Any]) -> None:
-    """Make the folder this run's, or find that it is already.
+    """Make the folder this run's, or find that it is already. Without a checkpoint it is nobody's yet.
 
     Raises:
         UsageError: it is the folder of a run with other settings.
     """
     address = storage.join(out, SETTINGS)
     wanted = json.loads(json.dumps(dict(identity)))
-    if (known := settings_of(out)) is not None:
+    known = settings_of(out)
+    if known is not None and storage.list_folders(storage.join(out, "checkpoints")):
         names = sorted(name for name in known.keys() | wanted.keys() if known.get(name) != wanted.get(name))
         if names:
             told = ", ".join(f"{name} {known.get(name)!r}, not {wanted.get(name)!r}" for name in names)

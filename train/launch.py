@@ -73,6 +73,8 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
             raise _explained(error, settings) from error
     if result.return_value is None:  # Ray stops the workers on Ctrl-C, and returns
         raise KeyboardInterrupt
+    if "stopped" in result.return_value:
+        raise CinescribeError(result.return_value["stopped"])
     return loop.Progress(**result.return_value)
 
 
@@ -100,7 +102,11 @@ def _work(config: dict[str, Any]) -> dict[str, Any]:
         show=show,
     )
     show({"workers": crew.world})
-    return dataclasses.asdict(loop.train(recipes.load(settings.recipe, settings.options), settings, crew))
+    try:
+        recipe = recipes.load(settings.recipe, settings.options)
+        return dataclasses.asdict(loop.train(recipe, settings, crew))
+    except loop.Stopped as error:  # no failure to Ray, which would try again
+        return {"stopped": str(error)}
 
 
 class _Board:

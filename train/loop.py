@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cinescribe.errors import CinescribeError
 from train import checkpoints, folder, order
@@ -17,6 +17,9 @@ from train.settings import Settings
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class Progress:
     best_step: int = -1
 
 
+class Stopped(CinescribeError):
+    """An end that all workers come to together; the same steps would come to it again."""
+
+
 def total_steps(options: Optimisation, examples: int) -> int:
     """Of the whole schedule."""
     return options.steps or max(1, round(options.epochs * examples / options.batch))
@@ -65,15 +72,14 @@ def train(recipe: Recipe, settings: Settings, crew: Crew | None = None) -> Progr
     """Train to the end, or to `max_steps`; from where the run's folder says that it was.
 
     Raises:
-        CinescribeError: the loss is no longer a number, or memory ran out; the message says what to do.
+        Stopped: data or weights can't be used, or the loss is no longer a number.
+        CinescribeError: memory ran out.
     """
     import torch
 
     crew = crew or Crew()
     options: Optimisation = recipe.options
-    data, held_out = recipe.data(settings.data, "train"), recipe.data(settings.data, "validation")
-    torch.manual_seed(order.mixed(settings.seed, 2))
-    model = recipe.model(data).to(crew.device).train()
+    data, held_out, model = _together(lambda: _begin(recipe, settings, crew), crew)
     optimiser = _optimiser(model, options)
     progress = _resume(settings.out, model, optimiser)
     curves = folder.Curves(settings.out, progress.step) if crew.rank == 0 else None
@@ -100,7 +106,7 @@ def train(recipe: Recipe, settings: Settings, crew: Crew | None = None) -> Progr
         if saves or done % settings.log_every == 0:
             told = {name: float(value) for name, value in numbers.items()}
             if not math.isfinite(told["loss"]):
-                raise CinescribeError(
+                raise Stopped(
                     f"the loss of step {done} is {told['loss']}: try a lower --learning-rate, a longer "
                     "--warmup or --clip 1, in another --out"
                 )
@@ -116,6 +122,27 @@ def train(recipe: Recipe, settings: Settings, crew: Crew | None = None) -> Progr
             crew.report({"step": done, **told})
             began, since = time.monotonic(), done
     return progress
+
+
+def _begin(recipe: Recipe, settings: Settings, crew: Crew) -> "tuple[Data, Data, nn.Module]":
+    """The data of both splits, and the model a run begins with."""
+    import torch
+
+    data, held_out = recipe.data(settings.data, "train"), recipe.data(settings.data, "validation")
+    torch.manual_seed(order.mixed(settings.seed, 2))
+    return data, held_out, recipe.model(data).to(crew.device).train()
+
+
+def _together(make: "Callable[[], Made]", crew: Crew) -> "Made":
+    """What it makes; Stopped on all workers when one of them can't make it."""
+    made, error = None, ""
+    try:
+        made = make()
+    except CinescribeError as problem:
+        error = str(problem)
+    if error := next(filter(None, _gathered([error], crew.world)), ""):
+        raise Stopped(error)
+    return cast("Made", made)
 
 
 def _step(

@@ -133,7 +133,9 @@ def test_a_checkpoint_that_is_a_pickle_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     one = settings(tmp_path)
+    folder.claim(one.out, one.identity(Options(batch=7)))  # and came to nothing
     folder.claim(one.out, one.identity(Options()))
+    run(tmp_path, max_steps=4)
     more_workers = replace(one, workers=(2, 4), max_steps=3)
     folder.claim(one.out, more_workers.identity(Options()))
     with pytest.raises(UsageError, match=r"learning_rate 0\.05, not 0\.1"):
