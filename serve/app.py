@@ -100,6 +100,7 @@ class QueryEncoder:
             device=settings.device,
             refresh_seconds=settings.refresh_seconds,
         )
+        self._index.encode(["a film"])  # loads what queries need, so that the first one needn't wait
         self.encode.set_max_batch_size(batch)  # type: ignore[attr-defined]
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]

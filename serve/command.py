@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"--{first['loc'][0]}: {first['msg']}".replace("_", "-")) from error
+    print("cinescribe: starting ...", file=sys.stderr, flush=True)
     with running(arguments, host, port or free_port(0, host), address) as url, told_to_end() as ended:
         print(f"cinescribe: {url}  (Ctrl-C ends it)", flush=True)
         while not ended.wait(0.5):

@@ -88,6 +88,8 @@ def install(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         malformed = first["type"] == "json_invalid"
         message = f"{where}: {first['msg']}" if where and not malformed else str(first["msg"])
+        if not where and first["type"] == "model_attributes_type":
+            message = "the body must be a JSON object, sent with Content-Type: application/json"
         return reply(request, 400 if malformed else 422, "invalid", message)
 
     @app.exception_handler(CinescribeError)

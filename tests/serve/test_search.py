@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from cinescribe import tables
 from cinescribe.encoders.protocol import EncoderSpec
@@ -343,3 +344,9 @@ def test_what_was_recognised_after_the_start_is_found_without_a_new_start(librar
     before, after = asyncio.run(labels())
     assert before == set()
     assert dog in after
+
+
+def test_a_body_that_is_not_sent_as_json_is_told_how(client: TestClient) -> None:
+    reply = client.post("/v1/search", content='{"text": "x"}')
+    assert reply.status_code == 422
+    assert "Content-Type: application/json" in reply.json()["error"]["message"]
