@@ -61,11 +61,13 @@ def draw(runs: Sequence[str], out: Path) -> None:
     FigureCanvasAgg(figure)
     for number, name in enumerate(names, 1):
         panel = figure.add_subplot(rows, columns, number)
-        for run, points in curves.items():
+        for order, (run, points) in enumerate(curves.items()):
             if name in points:
                 steps, values = points[name]
                 marked = "o" if name.startswith("evaluation") or len(steps) == 1 else ""
-                panel.plot(steps, values, marker=marked, markersize=3, linewidth=1, label=_short(run))
+                panel.plot(
+                    steps, values, f"C{order}", marker=marked, markersize=3, linewidth=1, label=_short(run)
+                )
         panel.set_title(name.replace("_", " "), fontsize=10)
         panel.set_xlabel("step", fontsize=8)
         panel.tick_params(labelsize=8)

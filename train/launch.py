@@ -97,7 +97,7 @@ def _work(config: dict[str, Any]) -> dict[str, Any]:
     crew = loop.Crew(
         rank,
         context.get_world_size(),
-        str(train.torch.getdevice()),
+        str(train.torch.get_device()),
         report=lambda numbers: train.report(dict(numbers)),
         show=show,
     )

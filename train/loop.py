@@ -160,20 +160,24 @@ def _step(
 
     sums: dict[str, Tensor] = {}
     weight = 0.0
+    alone = crew.world == 1 and len(parts) == 1  # then it need not be weighed
     try:
         for number, batch in parts:
             torch.manual_seed(order.mixed(seed, 3, step, number))
             with computing():
                 outcome = recipe.loss(model, batch)
-            torch.autograd.backward(outcome.loss.float() * outcome.weight)
-            weight += outcome.weight
+            counts = 1.0 if alone else outcome.weight
+            torch.autograd.backward(outcome.loss.float() * counts)
+            weight += counts
             for name, value in {"loss": outcome.loss, **outcome.metrics}.items():
-                weighted = value.detach().float() * outcome.weight
+                weighted = value.detach().float() * counts
                 sums[name] = sums[name] + weighted if name in sums else weighted
     except torch.OutOfMemoryError as error:
         raise CinescribeError(
             f"{crew.device}: out of memory in step {step + 1}; give more --parts, or a smaller --batch"
         ) from error
+    if alone:
+        return sums
     first = torch.tensor(weight, device=crew.device)
     means = combine(parameters, torch.stack([first, *sums.values()]), crew.world)
     return dict(zip(sums, means, strict=True))
