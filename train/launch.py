@@ -164,6 +164,8 @@ def _explained(error: Exception, settings: Settings) -> CinescribeError:
 @contextlib.contextmanager
 def _ray(address: str, workers: int) -> Iterator[None]:
     """A cluster that is there, or one on this machine for the time of the run."""
+    # The workers that die are told of in our own words, when they don't come back.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|\d+ retries remaining")
     import ray
 
     if ray.is_initialized():
@@ -177,18 +179,32 @@ def _ray(address: str, workers: int) -> Iterator[None]:
             raise UsageError(f"no Ray cluster at {where}: {error}") from error
     else:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        ray.init(
-            address="local",  # never a cluster that someone else left running on this machine
-            num_cpus=max(os.cpu_count() or 1, workers),  # few cores are lent several times
-            include_dashboard=False,
-            logging_level="ERROR",
-            log_to_driver=False,
-            object_store_memory=128 * 2**20,  # only settings and numbers travel
-        )
+        with _silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
+            ray.init(
+                address="local",  # never a cluster that someone else left running on this machine
+                num_cpus=max(os.cpu_count() or 1, workers),  # few cores are lent several times
+                include_dashboard=False,
+                logging_level="ERROR",
+                log_to_driver=False,
+                object_store_memory=128 * 2**20,  # only settings and numbers travel
+            )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what this process writes to its standard error, from C++ too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def device() -> str:
