@@ -1,14 +1,16 @@
 """AutoAD on disk: our folder of safetensors and settings, and the layout of its authors' code.
 
 A folder holds `model.safetensors` (all tensors, the language model's included, named as in that code),
-`config.json` (sizes, variants, and the language model's architecture) and the tokeniser's files.
+`config.json` (sizes, variants, the language model's architecture, and what it was trained on) and the
+tokeniser's files.
 """
 
 import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cinescribe.errors import WeightsError
 
@@ -21,8 +23,31 @@ if TYPE_CHECKING:
 _TENSORS, _SETTINGS = "model.safetensors", "config.json"
 
 
-def save(model: "AutoAD", folder: Path) -> None:
-    """Write a model into a folder, made if need be; files of the same names in it are replaced."""
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a model was trained on, and has to be given.
+
+    Attributes:
+        features: encoder of the frames, as in `features/<encoder>`.
+        hz: features a second.
+        frames: of a clip (`uniform_frames`).
+        subtitles: the lines of dialogue before a clip, only the names in them, or none.
+    """
+
+    features: str
+    hz: float
+    frames: int
+    subtitles: Literal["lines", "names", "none"] = "lines"
+
+
+def save(model: "AutoAD", folder: Path, inputs: Inputs | None = None) -> None:
+    """Write a model into a folder, made if need be; files of the same names in it are replaced.
+
+    Args:
+        model: the model.
+        folder: where to.
+        inputs: what it was trained on; None for one that never saw pictures.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +62,7 @@ def save(model: "AutoAD", folder: Path) -> None:
     settings = {
         "autoad": dataclasses.asdict(model.config),
         "language_model": {"name": model.language_model.name, "config": model.gpt.config.to_dict()},
+        "inputs": None if inputs is None else dataclasses.asdict(inputs),
     }
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=1, default=str) + "\n", encoding="utf-8")
 
@@ -70,6 +96,21 @@ def load(folder: Path) -> "AutoAD":
     model = AutoAD(LanguageModel(empty, tokeniser, described["name"]), config)
     _fill(model, tensors, str(folder))
     return model.eval()
+
+
+def load_inputs(folder: Path) -> Inputs:
+    """What the model in a folder was trained on.
+
+    Raises:
+        WeightsError: the folder doesn't tell.
+    """
+    try:
+        return Inputs(**json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))["inputs"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{folder / _SETTINGS}: doesn't tell which features the model was trained on ({error}); give the "
+            "folder best or last of a run of `cinescribe train autoad`, or save it with its Inputs"
+        ) from error
 
 
 def from_official(state: "Mapping[str, Tensor]", language_model: "LanguageModel", source: str) -> "AutoAD":

@@ -1,5 +1,6 @@
 """AutoAD along a film: what a clip may know of what came before it, and describing clip after clip."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from cinescribe.models.decoding import Decoding
 from cinescribe.utterance import Utterance
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 # Past descriptions: the true ones, or the model's own (section 8.3.2 of the thesis).
@@ -32,6 +35,14 @@ class Clip:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A description by the model; `score` is the geometric mean of its tokens' probabilities."""
+
+    text: str
+    score: float
+
+
 def uniform_frames(features: "Tensor", count: int = 8) -> "Tensor":
     """[count, width] frames evenly from the first to the last of features [frames, width].
 
@@ -44,6 +55,25 @@ def uniform_frames(features: "Tensor", count: int = 8) -> "Tensor":
         raise UsageError("a clip has no frames")
     chosen = torch.linspace(0, len(features) - 1, count).round().long()
     return features[chosen.to(features.device)]
+
+
+def frames_between(
+    features: "NDArray[np.float16]", hz: float, start: float, end: float, count: int
+) -> "Tensor":
+    """[count, width] float32 frames evenly from [start, end) seconds; the nearest one where it holds none.
+
+    Args:
+        features: [T, width] of the whole film, row t for the second t / hz; NaN where nothing was seen.
+        hz: their rate.
+        start, end: seconds.
+        count: of frames.
+    """
+    import numpy as np
+    import torch
+
+    first = min(int(start * hz), len(features) - 1)
+    part = features[first : max(first + 1, int(np.ceil(end * hz)))]
+    return uniform_frames(torch.from_numpy(np.nan_to_num(part.astype(np.float32))), count)
 
 
 def recent_lines(
@@ -91,6 +121,17 @@ def describe_films(
     context: Context = "recurrent",
     decoding: Decoding | None = None,
 ) -> list[list[str]]:
+    """The texts of `describe_films_scored`."""
+    found = describe_films_scored(model, films, context, decoding)
+    return [[said.text for said in film] for film in found]
+
+
+def describe_films_scored(
+    model: AutoAD,
+    films: Sequence[Sequence[Clip]],
+    context: Context = "recurrent",
+    decoding: Decoding | None = None,
+) -> list[list[Said]]:
     """Describe the clips of films, each in order.
 
     The recurrent context is the model's own greedy descriptions, also where the result is searched with
@@ -112,7 +153,7 @@ def describe_films(
     if context == "oracle" and not all(clip.text for film in films for clip in film[:-1]):
         raise UsageError('a clip has no true description to be read by the clips after it; use "recurrent"')
     past: list[list[str]] = [[] for _ in films]
-    results: list[list[str]] = [[] for _ in films]
+    results: list[list[Said]] = [[] for _ in films]
     sentences = model.config.context_sentences
     for at in range(max((len(film) for film in films), default=0)):
         rows = [row for row, film in enumerate(films) if at < len(film)]
@@ -120,15 +161,16 @@ def describe_films(
             Example(films[row][at].frames, _past(past[row], sentences), films[row][at].subtitles)
             for row in rows
         ]
-        texts = model.describe(examples, decoding)
+        best = [beams[0] for beams in model.generate(examples, decoding)]
+        texts = [model.text(beam) for beam in best]
         if context == "oracle":
             read = [films[row][at].text for row in rows]
         elif decoding.beams == 1:
             read = texts
         else:
             read = model.describe(examples, replace(decoding, beams=1))
-        for row, text, own in zip(rows, texts, read, strict=True):
-            results[row].append(text)
+        for row, beam, text, own in zip(rows, best, texts, read, strict=True):
+            results[row].append(Said(text, math.exp(beam.score)))
             past[row].append(own)
     return results
 

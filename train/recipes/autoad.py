@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -22,7 +22,7 @@ from cinescribe.models.decoding import Decoding
 from cinescribe.models.language_model import LanguageModel, fresh, fresh_tokeniser, load_language_model
 from train.features import FeatureStore
 from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
-from train.recipes.autoad_data import Films, Reading, read_films, read_texts
+from train.recipes.autoad_data import Films, Reading, Subtitles, read_films, read_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +103,7 @@ class Described(NoStep):
 
     def __init__(self, options: Any) -> None:
         self.options = options
+        self.inputs: autoad_files.Inputs | None = None  # known with the data
         if getattr(options, "subtitles", "none") not in ("lines", "names", "none"):
             raise UsageError(f"--subtitles {options.subtitles}: lines, names or none")
         if getattr(options, "evaluated_context", "oracle") not in ("oracle", "recurrent"):
@@ -127,6 +128,10 @@ class Described(NoStep):
         if not isinstance(data, Films):
             raise TypeError(f"not films: {data}")
         options = self.options
+        if (store := data.reading.features) is not None:
+            hz = store.read(min(data.films)).hz
+            subtitles: Subtitles | Literal["none"] = getattr(options, "subtitles", "none")
+            self.inputs = autoad_files.Inputs(options.features, hz, options.frames, subtitles)
         text_from, visual_from = getattr(options, "text_from", ""), getattr(options, "visual_from", "")
         if text_from:
             language_model = autoad_files.load(Path(text_from)).language_model
@@ -191,7 +196,7 @@ class Described(NoStep):
         """As `cinescribe.models.autoad_files` reads it."""
         if not isinstance(model, AutoAD):
             raise TypeError(f"not an AutoAD: {model}")
-        autoad_files.save(model, folder)
+        autoad_files.save(model, folder, self.inputs)
 
     def _reading(self, features: FeatureStore | None) -> Reading:
         options = self.options

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
 from cinescribe.models.autoad import Example
-from cinescribe.models.autoad_film import Clip, names_alone, recent_lines, uniform_frames
+from cinescribe.models.autoad_film import Clip, frames_between, names_alone, recent_lines
 from train.features import FeatureStore
 from train.recipe import Pick, Split
 from train.splits import divide, read_json, told
@@ -101,10 +100,7 @@ class Films:
         if store is None:
             return None
         found = store.read(film)
-        first = min(int(cue.start * found.hz), len(found.array) - 1)
-        part = found.array[first : max(first + 1, int(np.ceil(cue.end * found.hz)))]
-        seen = torch.from_numpy(np.nan_to_num(part.astype(np.float32)))
-        return uniform_frames(seen, self.reading.frames)
+        return frames_between(found.array, found.hz, cue.start, cue.end, self.reading.frames)
 
 
 def read_films(
