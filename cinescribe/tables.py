@@ -107,6 +107,23 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         feature=pa.list_(pa.field("element", pa.float16(), nullable=False)),
         weights=_list(role=pa.string(), weight=pa.string()),
     ),
+    # Each sentence of `speech` when it was spoken, and when what it says is seen (`start` to `end`);
+    # `score` from 0 to 1 that it is seen at all, `alignable` from .5 on. The spoken span again where nobody
+    # could tell.
+    "alignments": _schema(
+        film_id=pa.string(),
+        etag=pa.string(),
+        sentences=_list(
+            text=pa.string(),
+            spoken_start=pa.float64(),
+            spoken_end=pa.float64(),
+            start=pa.float64(),
+            end=pa.float64(),
+            score=pa.float64(),
+            alignable=pa.bool_(),
+        ),
+        weights=_list(role=pa.string(), weight=pa.string()),
+    ),
     # Films that could not be done, with a message a person can act on.
     "errors": _schema(film_id=pa.string(), stage=pa.string(), kind=pa.string(), message=pa.string()),
 }

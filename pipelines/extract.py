@@ -234,7 +234,7 @@ def _prepare(config: Config, films: Sequence[FilmRef], pending: Sequence[plan.Un
     job = command.job(config, "extract")
     shares = cluster.share(cluster.machines(), len(pending), "features")
     dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
-    if not follow(dataset, report, record, strict=config.strict):
+    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
         return False
     by_id = {unit.film.film_id: unit.film for unit in pending}
     stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
@@ -291,7 +291,7 @@ def _process(
             device="cuda" if shares.gpus else "cpu",
             encoders=encoders,
         )
-        if not follow(dataset, report, record, strict=config.strict):
+        if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
             return
         after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
         # A chunk that killed its worker: each encoder by itself, for the others may do well without the one.

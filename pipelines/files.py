@@ -1,5 +1,6 @@
 """The files of a film for people: description and dialogue as subtitles, the speakers as RTTM."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cinescribe import storage, tables
@@ -11,9 +12,9 @@ from cinescribe.subtitles import to_rttm, to_srt, to_vtt
 ENDINGS = (".ad.vtt", ".ad.unnamed.vtt", ".dialogue.vtt", ".dialogue.srt", ".rttm")
 
 
-def addresses(out: str, film_id: str) -> list[str]:
-    """All addresses under which a film may have files."""
-    return [_address(out, film_id, ending) for ending in ENDINGS]
+def addresses(out: str, film_id: str, endings: Sequence[str] = ENDINGS) -> list[str]:
+    """All addresses under which a film may have files of these endings."""
+    return [_address(out, film_id, ending) for ending in endings]
 
 
 def write(out: str, film_id: str, speech: CleanSpeech, *, unnamed: bool) -> None:

@@ -11,9 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 from rich.console import Console
@@ -28,7 +26,7 @@ from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.media.library import FilmRef
 from cinescribe.search.documents import clip_rows, text_rows, word_rows
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
-from pipelines import cluster, command, plan, progress, units
+from pipelines import cluster, command, listing, plan, progress, units
 from pipelines.units import Passenger
 
 _STAGE = "index"
@@ -175,40 +173,15 @@ def find_films(root: str, clip: str) -> dict[str, Film]:
     if clip and clip not in encoders:
         raise UsageError(f"{root}: no features {clip!r}; there are: {', '.join(sorted(encoders)) or 'none'}")
     chosen = [tables.FEATURES + name for name in (*_KINDS, clip) if name in encoders]
-    files: dict[str, dict[str, dict[str, str]]] = {}  # film -> table -> name -> stamp
-    for table in ("speech", *chosen):
-        for name, stamp in storage.list_stamps(storage.join(root, table)).items():
-            if name.endswith(".parquet"):
-                key = name.removesuffix(".parquet").rpartition("@")[0] if table != "speech" else name[:-8]
-                files.setdefault(key, {}).setdefault(table, {})[name] = stamp
     films = {}
-    for key, by_table in sorted(files.items()):
-        film_id = _film_id(root, key, by_table)
-        stamps = {table: _together(names) for table, names in by_table.items()}
+    for film_id, by_table in listing.rows_of_films(root, ("speech", *chosen)).items():
+        stamps = {table: listing.together(names) for table, names in by_table.items()}
         stamps["sentence"] = sentences.DEFAULT
         if clip and tables.FEATURES + clip in by_table:
             stamps["clip_table"] = clip
         names_of = {table: tuple(sorted(names)) for table, names in by_table.items()}
         films[film_id] = Film(film_id, names_of, stamps)
     return films
-
-
-def _film_id(root: str, key: str, files: Mapping[str, Mapping[str, str]]) -> str:
-    """The id whose rows have that name; a long one is only in the rows themselves."""
-    film_id = unquote(key)
-    if tables.file_name(film_id) == f"{key}.parquet":
-        return film_id
-    import io
-
-    import pyarrow.parquet as pq
-
-    table, names = next(iter(files.items()))
-    data = storage.read_bytes(storage.join(root, table, next(iter(names))))
-    return str(pq.read_table(io.BytesIO(data), columns=["film_id"])["film_id"][0].as_py())
-
-
-def _together(stamps: Mapping[str, str]) -> str:
-    return sha256(repr(sorted(stamps.items())).encode()).hexdigest()[:32]
 
 
 def _process(

@@ -6,6 +6,9 @@ changed is done again, and settings that would make different rows are refused, 
 
 Pipelines that share a folder share its `films`. So a film's row there goes by its own etag, not by the plan
 of whoever asks; it is read where the plans of the folder don't all know the film as it is now.
+
+A pipeline that reads tables in place of films (no stage `films`) plans with the stamps of their rows for
+etags, and is named `tables/...`, which keeps its plan from the others.
 """
 
 import json
@@ -126,9 +129,10 @@ def _join_plan(
         settings = {**made_with, **settings}
     else:
         _same_settings(out, made_with, settings)
-    plans = _all_plans(out)
-    _same_films(out, films, plans)
-    _take_back_shared(out, films, plans)
+    if SHARED in stages:
+        plans = _all_plans(out)
+        _same_films(out, films, plans)
+        _take_back_shared(out, films, plans)
     own = [stage for stage in stages if stage != SHARED]
     for film in films:
         old = known.get(film.film_id)

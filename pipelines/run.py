@@ -6,17 +6,15 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cinescribe import __version__, storage, tables
 from cinescribe.errors import CinescribeError
 from cinescribe.media.library import FilmRef
-from pipelines import cluster, progress
+from pipelines import progress
 from pipelines.command import Common
 from pipelines.plan import Standing
-
-if TYPE_CHECKING:
-    from ray.data import Dataset
+from pipelines.units import Outcome
 
 
 class Record:
@@ -42,14 +40,14 @@ class Record:
         storage.write_bytes(self.uri, json.dumps(content, indent=2, ensure_ascii=False).encode())
 
 
-def follow(dataset: "Dataset", report: progress.Report, record: Record, *, strict: bool) -> bool:
-    """Run the dataset and tell what becomes of each unit; False when a failure stopped it (`strict`).
+def follow(outcomes: Iterable[Outcome], report: progress.Report, record: Record, *, strict: bool) -> bool:
+    """Tell what becomes of each unit as it arrives; False when a failure stopped the run (`strict`).
 
     Raises:
         CinescribeError: a fault of the whole run, not of a film.
     """
     with report:
-        for outcome in cluster.outcomes(dataset):
+        for outcome in outcomes:
             if outcome.message and not outcome.stage:
                 raise CinescribeError(outcome.message)
             record.weights.update(outcome.numbers.get("weights", {}))

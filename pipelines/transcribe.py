@@ -143,7 +143,7 @@ def _process(
         device="cuda" if shares.gpus else "cpu",
         cleaner=cleaner,
     )
-    if not follow(dataset, report, record, strict=config.strict):
+    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
         return
     films = {unit.film.film_id: unit.film for unit in pending}
     for stage, stands in plan.standing(config.out, list(films.values()), STAGES).items():

@@ -8,6 +8,7 @@ what flows through Ray is small.
 import json
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,7 @@ class Job:
         plan: address of the plan, which a worker must be able to see.
         cache_folder, cache_bytes: node-local copies of films on S3.
         stall_seconds: how long a unit may stand still.
+        films: whether the work reads the films themselves, or else tables alone.
     """
 
     out: str
@@ -46,6 +48,7 @@ class Job:
     cache_folder: str
     cache_bytes: int
     stall_seconds: float
+    films: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +176,10 @@ def _attempt(
             left.append(stage)
         else:
             failure = earlier  # it stalled in the process before this one
+    cache = FilmCache(Path(job.cache_folder), job.cache_bytes)
     try:
         with (
-            FilmCache(Path(job.cache_folder), job.cache_bytes).local(film.uri) as path,
+            cache.local(film.uri) if job.films else nullcontext(Path(film.uri)) as path,
             Watchdog(job.stall_seconds, job.stall_seconds + limit, stalled),
         ):
             for stage, result, numbers in work(film, path, tuple(left)) if left else ():

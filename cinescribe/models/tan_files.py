@@ -16,7 +16,7 @@ from cinescribe.errors import WeightsError
 if TYPE_CHECKING:
     from cinescribe.models.tan import TANPair
 
-_TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+FILES = _TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ class SavedTAN:
             origin where `pair.lang_model` encodes them.
         words: of `pair.lang_model` in order; empty without one.
         features: encoder of the video.
+        window: seconds it was trained to see at once.
     """
 
     pair: "TANPair"
     text: str
     words: Sequence[str]
     features: str
+    window: int = 64
 
 
 def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
@@ -61,6 +63,7 @@ def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
         "momentum": saved.pair.momentum,
         "text": saved.text,
         "features": saved.features,
+        "window": saved.window,
     }
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
@@ -86,7 +89,8 @@ def load(folder: Path) -> SavedTAN:
             average = {name: value for name, value in tensors.items() if name.startswith("online.")}
             tensors |= {f"target.{name.removeprefix('online.')}": value for name, value in average.items()}
         pair.load_state_dict(tensors)
-        return SavedTAN(pair.eval(), settings["text"], words, settings["features"])
+        window = settings.get("window", 64)
+        return SavedTAN(pair.eval(), settings["text"], words, settings["features"], window)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(
             f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); it holds {_TENSORS} and "

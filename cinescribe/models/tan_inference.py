@@ -1,14 +1,15 @@
 """TAN on whole videos: sentences aligned through sliding windows, and segments as vectors for retrieval."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cinescribe.errors import UsageError
-from cinescribe.metrics.alignment import Combination, Stitcher, sliding_windows
+from cinescribe.metrics.alignment import Combination, SentenceAlignment, Stitcher, sliding_windows
 from cinescribe.models.tan import TAN
 from cinescribe.models.tan_loss import TEMPERATURE
 
@@ -100,6 +101,37 @@ def _align(
     return similarity / TEMPERATURE, (
         scores[0, :, -1] - scores[0, :, 0] if scores.shape[-1] == 2 else scores[0, :, 0]
     )
+
+
+def align_held_out(
+    network: TAN,
+    video: "NDArray[np.float16]",
+    sentences: Tensor,
+    truth: Sequence[Sequence[Any]],
+    window: int,
+) -> SentenceAlignment:
+    """Align a video of HTM-Align by sliding windows (section 7.5.1), for `score_alignment`.
+
+    True spans are not used: only of the other sentences the time is known.
+
+    Args:
+        network: on the device of `sentences`.
+        video: [seconds, width] features, one a second; NaN where nothing was seen.
+        sentences: [sentences, width] vectors of the texts of `truth`.
+        truth: [alignable, start, end, text] of each sentence.
+        window: seconds of a window, those of training.
+    """
+    alignable = [bool(row[0]) for row in truth]
+    spans = [(float(row[1]), float(row[2])) for row in truth]
+    known = None if all(alignable) else [not value for value in alignable]
+    middles = [(start + end) / 2 for start, end in spans]
+    found = align_video(network, seen(video, sentences), sentences.float(), middles, known, window=window)
+    return SentenceAlignment(found.similarity, found.alignability, alignable, spans)
+
+
+def seen(video: "NDArray[np.float16]", like: Tensor) -> Tensor:
+    """[seconds, width] float32 features on the device of `like`; zero where nothing was seen."""
+    return torch.nan_to_num(torch.from_numpy(video.astype("float32"))).to(like.device)
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,13 +16,14 @@ from cinescribe.errors import UsageError
 from cinescribe.metrics.alignment import SentenceAlignment, score_alignment
 from cinescribe.models import tan_files
 from cinescribe.models.tan import TANConfig, TANPair
-from cinescribe.models.tan_inference import align_video
+from cinescribe.models.tan_inference import align_held_out
 from cinescribe.models.tan_labels import LabelRule
 from cinescribe.models.tan_loss import TANLoss, first_stage_loss, second_stage_loss
+from cinescribe.models.tan_text import TRAINED, TextReader
 from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
 from train.recipes import tan_data
 from train.recipes.tan_data import HeldOut, WindowBatch, Windows
-from train.recipes.tan_text import TRAINED, TextReader, fill_words, words_of
+from train.recipes.tan_text import fill_words, words_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,8 @@ class FirstStage(NoStep):
         """As `cinescribe.models.tan_files` reads it."""
         if not isinstance(model, TANPair):
             raise TypeError(f"not a TAN: {model}")
-        saved = tan_files.SavedTAN(model, self._text, self._words, self.options.features)
+        options = self.options
+        saved = tan_files.SavedTAN(model, self._text, self._words, options.features, options.window)
         tan_files.save(saved, folder, average=isinstance(self, SecondStage))
 
     def _read_with(self, text: str, words: Sequence[str]) -> TextReader:
@@ -171,17 +172,9 @@ class FirstStage(NoStep):
         if self._reader is None:
             raise TypeError("no model was made")
         rows = data.truth[film]
-        alignable = [bool(row[0]) for row in rows]
-        spans = [(float(row[1]), float(row[2])) for row in rows]  # type: ignore[arg-type]
         vectors = self._reader(pair, [str(row[3]) for row in rows])
-        array = torch.from_numpy(tan_data.seconds_of(data.features, film).astype(np.float32))
-        video = torch.nan_to_num(array).to(vectors.device)
-        # True spans are not to be used: only of the other sentences the time is known.
-        known = None if all(alignable) else [not value for value in alignable]
-        middles = [(start + end) / 2 for start, end in spans]
-        window = self.options.window
-        found = align_video(pair.online, video, vectors.float(), middles, known, window=window)
-        return SentenceAlignment(found.similarity, found.alignability, alignable, spans)
+        array = tan_data.seconds_of(data.features, film)
+        return align_held_out(pair.online, array, vectors, rows, self.options.window)
 
 
 class SecondStage(FirstStage):
