@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from cinescribe.errors import MediaError, UsageError
 from cinescribe.media.probe import MediaInfo, open_media, probe
 
 logger = logging.getLogger(__name__)
+
+Side = Literal["", "left", "right"]  # of stereo; "" is everything in one
 
 _TOLERANCE = 0.008  # seconds a sample may lie off its time before silence is put in or samples are cut
 _PREROLL = 1.0  # seconds decoded before `start`: codecs need some packets to settle after a seek
@@ -78,13 +80,17 @@ def stream_audio(
     rate: int = 16000,
     block: float = 60.0,
     stream: int | None = None,
+    side: Side = "",
     report: AudioReport | None = None,
 ) -> Iterator[NDArray[np.float32]]:
-    """As `read_audio`, the whole film in blocks of `block` seconds (the last shorter), in bounded memory."""
+    """As `read_audio`, the whole film in blocks of `block` seconds (the last shorter), in bounded memory.
+
+    With a `side` it is the left or the right of a stereo mix in place of mono.
+    """
     size = max(1, round(block * rate))
     held: list[NDArray[np.float32]] = []
     have = 0
-    for part in _samples(path, rate, 0.0, None, stream, report):
+    for part in _samples(path, rate, 0.0, None, stream, report, side):
         held.append(part)
         have += len(part)
         if have >= size:
@@ -134,6 +140,7 @@ def _samples(
     end: float | None,
     stream: int | None,
     report: AudioReport | None,
+    side: Side = "",
 ) -> Iterator[NDArray[np.float32]]:
     """Resampled sound of [start, end) in chunks."""
     info = probe(path)
@@ -146,7 +153,7 @@ def _samples(
     if start < 0 or limit <= 0:
         raise MediaError("too-short", f"{path}: no sound lies between {start} s and {end} s.")
     done = 0
-    sound = _timeline(path, info, report, start, end, source)
+    sound = _timeline(path, info, report, start, end, source, side)
     for part in _resample(_chunked(sound, round(_CHUNK * source)), source, rate):
         part = part[: int(min(len(part), limit - done))]
         done += len(part)
@@ -176,14 +183,14 @@ def _chosen(path: Path, info: MediaInfo, stream: int | None) -> int:
 
 
 def _timeline(
-    path: Path, info: MediaInfo, report: AudioReport, start: float, end: float | None, source: int
+    path: Path, info: MediaInfo, report: AudioReport, start: float, end: float | None, source: int, side: Side
 ) -> Iterator[NDArray[np.float32]]:
     """Mono sound at the stream's own rate without holes, from `start` on, in pieces of any length."""
     stop = math.inf if end is None else math.ceil((end - start) * source) + source // 10  # the filter's tail
     at = 0  # samples given since `start`
     heard = failed = False  # any frame decoded; a packet damaged since the last one
     lost = 0.0  # length of the damaged packets since the last frame, seconds
-    for piece in _pieces(path, info, report.stream, start, source):
+    for piece in _pieces(path, info, report.stream, start, source, side):
         if isinstance(piece, float):
             failed, lost = True, lost + piece
             continue
@@ -218,7 +225,7 @@ def _timeline(
 
 
 def _pieces(
-    path: Path, info: MediaInfo, stream: int, start: float, source: int
+    path: Path, info: MediaInfo, stream: int, start: float, source: int, side: Side
 ) -> Iterator[tuple[NDArray[np.float32], int | None] | float]:
     """Each decoded frame as mono samples with its position after `start`; a damaged packet as its seconds."""
     import av
@@ -230,7 +237,7 @@ def _pieces(
             known = max(info.duration, (container.duration or 0) / 1e6) + _STRAY
             if seek:
                 container.seek(round((info.start + start - _PREROLL) / base), stream=track)
-            mix = _Mixer(source)
+            mix = _Mixer(source, side)
             first = True
             packets = container.demux(track)
             while True:
@@ -265,10 +272,13 @@ def _pieces(
 
 
 class _Mixer:
-    """Decoded frames of any layout, format and rate to mono float samples at `rate`."""
+    """Decoded frames of any layout, format and rate to float samples at `rate`, mono or a side of stereo."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, side: Side) -> None:
         self.rate = rate
+        self.layout, self.part = (
+            ("stereo", slice(side == "right", None, 2)) if side else ("mono", slice(None))
+        )
         self.kind: tuple[str, str, int] | None = None
         self.resampler: Any = None
 
@@ -279,10 +289,12 @@ class _Mixer:
         if kind != self.kind:  # a broadcast may change from stereo to 5.1 between two packets
             # Weights scaled to a sum of at most 1, so that no mix of full channels clips.
             options = {"rematrix_maxval": "1.0"}
-            self.resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate, options=options)
+            self.resampler = av.AudioResampler(
+                format="flt", layout=self.layout, rate=self.rate, options=options
+            )
             self.kind = kind
         frame.pts = None
-        mixed = [part.to_ndarray().reshape(-1) for part in self.resampler.resample(frame)]
+        mixed = [part.to_ndarray().reshape(-1)[self.part] for part in self.resampler.resample(frame)]
         return np.concatenate(mixed) if mixed else np.zeros(0, np.float32)
 
 
