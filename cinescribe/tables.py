@@ -124,11 +124,27 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ),
         weights=_list(role=pa.string(), weight=pa.string()),
     ),
+    # What a trained model says of each interval of a film (`start` to `end`, `score` 0..1), and the cue that
+    # it became: its number in `cues`, or -1 and the reason (`cinescribe.describe.placement.Reason`).
+    "descriptions": _schema(
+        film_id=pa.string(),
+        etag=pa.string(),
+        cues=_list(start=pa.float64(), end=pa.float64(), text=pa.string(), score=pa.float64()),
+        sentences=_list(
+            start=pa.float64(),
+            end=pa.float64(),
+            text=pa.string(),
+            score=pa.float64(),
+            cue=pa.int32(),
+            reason=pa.string(),
+        ),
+        weights=_list(role=pa.string(), weight=pa.string()),
+    ),
     # Films that could not be done, with a message a person can act on.
     "errors": _schema(film_id=pa.string(), stage=pa.string(), kind=pa.string(), message=pa.string()),
 }
 
-_LONGEST_NAME = 200  # of the 255 bytes a file system allows: room for temporary names
+LONGEST_NAME = 200  # of the 255 bytes a file system allows: room for temporary names
 FEATURES = "features/"  # what the names of the encoders' tables begin with
 
 
@@ -151,8 +167,8 @@ def file_name(key: str, chunk: int | None = None) -> str:
     name = quote(key, safe="")
     if name.startswith((".", "_")):  # Parquet readers skip such files
         name = f"%{ord(name[0]):02X}{name[1:]}"
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME - 33]}-{sha256(key.encode()).hexdigest()[:32]}"
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 33]}-{sha256(key.encode()).hexdigest()[:32]}"
     return f"{name}.parquet" if chunk is None else f"{name}@{chunk:05}.parquet"  # no key's name has an @
 
 

@@ -33,10 +33,15 @@ def together(stamps: Mapping[str, str]) -> str:
 def _film_id(root: str, key: str, files: Mapping[str, Mapping[str, str]]) -> str:
     """The id whose rows have that name; a long one is only in the rows themselves."""
     film_id = unquote(key)
-    if tables.file_name(film_id) == f"{key}.parquet":
+    if len(key) < tables.LONGEST_NAME and tables.file_name(film_id) == f"{key}.parquet":
         return film_id
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table, names = next(iter(files.items()))
     data = storage.read_bytes(storage.join(root, table, next(iter(names))))
-    return str(pq.read_table(io.BytesIO(data), columns=["film_id"])["film_id"][0].as_py())
+    try:
+        told = str(pq.read_table(io.BytesIO(data), columns=["film_id"])["film_id"][0].as_py())
+    except pa.ArrowException:  # who reads the row will say so
+        return film_id
+    return told if tables.file_name(told) == f"{key}.parquet" else film_id
