@@ -19,6 +19,10 @@ COMMANDS = {
     "extract": ("films to features: what is seen and heard, by frozen encoders", "pipelines.extract"),
     "index": ("tables of speech and features to an index of moments", "pipelines.index"),
     "align": ("put narration where it is seen, and tell what can't be", "pipelines.align"),
+    "describe": (
+        "audio description of films by a trained AutoAD, placed where nobody speaks",
+        "pipelines.describe",
+    ),
     "search": ("find the moment in an index", "cinescribe.search.command"),
     "train": ("fit a model of the papers", "train.command"),
     "serve": ("search over HTTP, with a page to find, play and hear moments", "serve.command"),

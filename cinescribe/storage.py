@@ -63,6 +63,30 @@ def write_bytes(uri: str, data: bytes) -> None:
         raise
 
 
+def move_file(path: Path, uri: str) -> None:
+    """Move a local file of any size there, whole or not at all.
+
+    Args:
+        path: the file; for a local `uri` on the same file system.
+        uri: where to; what is there is replaced.
+    """
+    if is_s3(uri):
+        from boto3.exceptions import Boto3Error
+
+        bucket, key = _location(uri)
+        with _explained(uri):
+            try:
+                s3_client().upload_file(str(path), bucket, key)
+            except Boto3Error as error:
+                raise UsageError(
+                    f"{uri}: can't be written ({error}); check the bucket and your rights"
+                ) from error
+        path.unlink()
+    else:
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, uri)
+
+
 def read_bytes(uri: str) -> bytes:
     """The whole content. Raises FileNotFoundError when there is nothing at that address."""
     if not is_s3(uri):

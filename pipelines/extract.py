@@ -29,7 +29,7 @@ from cinescribe.media.library import FilmRef, list_films
 from pipelines import chunk_plan, cluster, command, plan, progress, units
 from pipelines.chunk_plan import ChunkPlan
 from pipelines.command import Common
-from pipelines.films import films_stage
+from pipelines.films import prepare_films
 from pipelines.run import Record, finish, follow
 from pipelines.units import Job, Numbers, Passenger
 
@@ -191,7 +191,7 @@ def run(config: Config, encoders: Encoders = catalogue) -> int:
     with ExitStack() as stack:
         if pending:
             stack.enter_context(cluster.session(config.address))
-        if not _prepare(config, films, pending, record):
+        if not prepare_films(config, "extract", films, pending, record):
             return _end(config, films, known, progress.Report(0, 0, quiet=config.quiet), record)
         chunked = _plan_chunks(config, films, known, retry_failed=config.retry_failed)
         chunk_plan.write(config.out, chunked)
@@ -220,28 +220,6 @@ def _load_once(names: Sequence[str], encoders: Encoders) -> dict[str, Known]:
             )
         known[encoder.spec.name] = Known(written, encoder.spec, dict(encoder.weights))
     return known
-
-
-def _prepare(config: Config, films: Sequence[FilmRef], pending: Sequence[plan.Unit], record: Record) -> bool:
-    """Do the films stage where it is missing; False when a failure stopped the run (`strict`)."""
-    before = plan.standing(config.out, films, (plan.SHARED,))[plan.SHARED]
-    if config.strict and before.failed:
-        return False
-    if not pending:
-        return True
-    report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
-    report.say(f"{len(pending)} of {len(films)} films to look at")
-    job = command.job(config, "extract")
-    shares = cluster.share(cluster.machines(), len(pending), "features")
-    dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
-    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
-        return False
-    by_id = {unit.film.film_id: unit.film for unit in pending}
-    stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
-    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
-    for outcome in units.write_crashed(job, plan.SHARED, lost):
-        report.unit(outcome)
-    return True
 
 
 def _plan_chunks(

@@ -1,12 +1,15 @@
 """The stage that all pipelines begin with: what a film is, and its shots."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cinescribe import tables
 from cinescribe.media.library import FilmRef
 from cinescribe.media.probe import probe
-from pipelines import units
+from pipelines import cluster, command, plan, progress, units
+from pipelines.command import Common
+from pipelines.run import Record, follow
 from pipelines.units import Job, Passenger
 
 
@@ -22,3 +25,27 @@ def films_stage(passenger: Passenger, job: Job) -> Passenger:
 
     # The length is not known yet; a film of 100 kB/s is watched in at most its own length.
     return units.attempt(job, "films", passenger, work, limit=passenger["bytes"] / 100_000)
+
+
+def prepare_films(
+    config: Common, pipeline: str, films: Sequence[FilmRef], pending: Sequence[plan.Unit], record: Record
+) -> bool:
+    """Do the films stage where it is missing; False when a failure stopped the run (`strict`)."""
+    before = plan.standing(config.out, films, (plan.SHARED,))[plan.SHARED]
+    if config.strict and before.failed:
+        return False
+    if not pending:
+        return True
+    report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
+    report.say(f"{len(pending)} of {len(films)} films to look at")
+    job = command.job(config, pipeline)
+    shares = cluster.share(cluster.machines(), len(pending), "features")
+    dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
+    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+        return False
+    by_id = {unit.film.film_id: unit.film for unit in pending}
+    stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
+    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
+    for outcome in units.write_crashed(job, plan.SHARED, lost):
+        report.unit(outcome)
+    return True

@@ -10,7 +10,6 @@ All is counted in whole milliseconds, which is what subtitle files hold, so the 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from cinescribe.describe.phrases import forms
@@ -171,30 +170,3 @@ def _nearest(
             start = min(starts, key=lambda at: (abs(at - begin), at))
             return start, start + length, text
     return None
-
-
-def merge_shots(shots: Sequence[Span], shortest: float = 3.0, longest: float = 12.0) -> list[Span]:
-    """Intervals to describe: shots joined until they last `shortest` seconds; longer ones than `longest` are
-    cut into equal parts.
-
-    Args:
-        shots: tile the film, in order.
-        shortest, longest: seconds.
-    """
-    if not 0 < shortest <= longest:
-        raise UsageError(f"intervals of {shortest:g} to {longest:g} s: give 0 < shortest <= longest")
-    joined: list[Span] = []
-    for start, end in shots:
-        if joined and joined[-1][1] - joined[-1][0] < shortest:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    if len(joined) > 1 and joined[-1][1] - joined[-1][0] < shortest:
-        (start, _), (_, end) = joined[-2:]
-        joined[-2:] = [(start, end)]
-    found = []
-    for start, end in joined:
-        parts = max(1, math.ceil((end - start) / longest - 1e-9))
-        edges = [start + (end - start) * n / parts for n in range(parts)] + [end]
-        found += list(pairwise(edges))
-    return found

@@ -276,9 +276,8 @@ class _Mixer:
 
     def __init__(self, rate: int, side: Side) -> None:
         self.rate = rate
-        self.layout, self.part = (
-            ("stereo", slice(side == "right", None, 2)) if side else ("mono", slice(None))
-        )
+        self.layout = "stereo" if side else "mono"
+        self.first, self.step = int(side == "right"), 2 if side else 1
         self.kind: tuple[str, str, int] | None = None
         self.resampler: Any = None
 
@@ -294,7 +293,9 @@ class _Mixer:
             )
             self.kind = kind
         frame.pts = None
-        mixed = [part.to_ndarray().reshape(-1)[self.part] for part in self.resampler.resample(frame)]
+        mixed = [
+            part.to_ndarray().reshape(-1)[self.first :: self.step] for part in self.resampler.resample(frame)
+        ]
         return np.concatenate(mixed) if mixed else np.zeros(0, np.float32)
 
 

@@ -1,18 +1,19 @@
 """The laws of placement, for any sentences in any dialogue; and what shortening may do to a sentence."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cinescribe.describe.intervals import merge_shots, read_intervals
 from cinescribe.describe.phrases import FEWEST_WORDS, forms
 from cinescribe.describe.placement import (
     Cue,
     PlacementSettings,
     Sentence,
     Span,
-    merge_shots,
     place,
 )
 from cinescribe.errors import UsageError
@@ -166,3 +167,19 @@ def test_settings_that_cannot_be_meant_are_told() -> None:
         PlacementSettings(words_per_minute=0)
     with pytest.raises(UsageError, match="shortest"):
         merge_shots([(0, 1)], 5, 2)
+
+
+def test_intervals_of_a_file_are_in_order_and_by_film(tmp_path: Path) -> None:
+    path = tmp_path / "intervals.csv"
+    path.write_text("film_id,start,end\na/b,4,6.5\nc,0,1\na/b,1,2\n")
+    assert read_intervals(str(path)) == {"a/b": [(1.0, 2.0), (4.0, 6.5)], "c": [(0.0, 1.0)]}
+
+
+@pytest.mark.parametrize(
+    "text", ["film_id,start\na,1\n", "film_id,start,end\na,2,1\n", "film_id,start,end\n", ""]
+)
+def test_a_file_without_intervals_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "intervals.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"intervals\.csv"):
+        read_intervals(str(path))

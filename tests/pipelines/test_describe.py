@@ -1,0 +1,281 @@
+"""`cinescribe describe`: what a small model says, in gaps of the dialogue, done once, with errors told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config
+
+from cinescribe import tables
+from cinescribe.describe.intervals import merge_shots
+from cinescribe.describe.placement import PlacementSettings, Sentence, place
+from cinescribe.encoders.protocol import EncoderSpec
+from cinescribe.media.library import FilmRef, list_films
+from cinescribe.media.probe import probe
+from cinescribe.models import autoad_files
+from cinescribe.models.autoad import AutoAD, AutoADConfig
+from cinescribe.models.autoad_film import Clip, describe_films, recent_lines, uniform_frames
+from cinescribe.models.decoding import Decoding
+from cinescribe.models.language_model import fresh, fresh_tokeniser
+from cinescribe.speech.clean import CleanSpeech
+from cinescribe.subtitles import read_subtitles
+from cinescribe.utterance import Utterance
+from pipelines import describe
+from tests.media.films import tone, write_film
+
+WIDTH, HZ, FRAMES = 16, 2.0, 4
+SECONDS = 24
+SPEECH = [
+    Utterance(1.0, 4.0, "Where did you put the letter?", role="dialogue"),
+    Utterance(9.0, 12.0, "I never saw any letter.", role="dialogue"),
+    Utterance(14.0, 16.0, "She turns away.", role="narrator"),
+]
+SHOTS = [(0.0, 2.0), (2.0, 6.0), (6.0, 10.0), (10.0, float(SECONDS))]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+def save_model(folder: Path, seed: int = 0) -> Path:
+    """An AutoAD as training saves it; its weights are random, and so are its words."""
+    texts = ["She walks to the door and looks back.", "He opens a red box.", "A dog runs along the beach."]
+    torch.manual_seed(seed)
+    language_model = fresh(GPT2Config(n_layer=1, n_embd=32, n_head=2), fresh_tokeniser(texts * 3, 300), seed)
+    autoad = AutoAD(language_model, AutoADConfig(frame_width=WIDTH, latents=2, layers=1, heads=2))
+    autoad_files.save(autoad, folder, autoad_files.Inputs("frames", HZ, FRAMES, "lines"))
+    return folder
+
+
+@dataclass
+class Library:
+    """Films, and their tables as the other pipelines would have written them."""
+
+    films: Path
+    out: str
+
+    def add(self, name: str, features: bool = True, speech: bool = True, shots: bool = True) -> None:
+        path = write_film(
+            self.films / f"{name}.mp4", frames=25 * SECONDS, audio=tone(SECONDS, 48000, level=0.1)
+        )
+        film = next(film for film in list_films([str(self.films)]) if film.film_id == name)
+        if shots:
+            tables.write_row(self.out, "films", name, tables.film_row(film, probe(path), SHOTS))
+        if speech:
+            clean = CleanSpeech(tuple(SPEECH), "en", 1.0, 1.0, (), {}, 0.0, {}, {})
+            tables.write_row(self.out, "speech", name, tables.speech_row(film, clean))
+        if features:
+            self.add_features(film)
+
+    def add_features(self, film: FilmRef) -> None:
+        for chunk in range(2):
+            first, count = chunk * SECONDS, SECONDS  # at 2 a second, half of the film
+            row = tables.feature_row(
+                film,
+                (chunk, first / HZ, (first + count) / HZ),
+                EncoderSpec("frames", HZ, WIDTH, (0.25,)),
+                first,
+                features_of(film.film_id)[first : first + count],
+                {"clip": "random"},
+            )
+            tables.write_row(self.out, "features/frames", film.film_id, row, chunk=chunk)
+
+    def run(self, model: Path, *arguments: str, workers: str = "1") -> int:
+        command = [str(self.films), "--out", self.out, "--model", str(model), "--beams", "2", "--quiet"]
+        return describe.main([*command, "--workers", workers, *arguments])
+
+    def rows(self) -> dict[str, tables.Row]:
+        return {row["film_id"]: row for row in tables.read_table(self.out, "descriptions").to_pylist()}
+
+    def errors(self) -> list[tables.Row]:
+        found: list[tables.Row] = tables.read_table(self.out, "errors").to_pylist()
+        return found
+
+
+def features_of(film_id: str) -> np.ndarray:
+    random = np.random.default_rng(sum(map(ord, film_id)))
+    return random.standard_normal((int(SECONDS * HZ), WIDTH)).astype(np.float16)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    (tmp_path / "films").mkdir()
+    found = Library(tmp_path / "films", str(tmp_path / "out"))
+    for name in ("one", "two"):
+        found.add(name)
+    return found
+
+
+def expected(model: Path, film_id: str) -> tuple[list[str], list[tuple[float, float]]]:
+    """What the model says of the film's intervals, called directly."""
+    whole = torch.from_numpy(features_of(film_id).astype(np.float32))
+    intervals = merge_shots(SHOTS)
+    clips = [
+        Clip(
+            uniform_frames(whole[int(start * HZ) : int(np.ceil(end * HZ))], FRAMES),
+            recent_lines(SPEECH, start),
+        )
+        for start, end in intervals
+    ]
+    (said,) = describe_films(autoad_files.load(model), [clips], "recurrent", Decoding(beams=2))
+    return said, intervals
+
+
+def test_the_rows_are_what_the_model_says_in_the_gaps(library: Library, model: Path) -> None:
+    assert library.run(model) == 0
+    rows = library.rows()
+    assert sorted(rows) == ["one", "two"]
+    for film_id, row in rows.items():
+        texts, intervals = expected(model, film_id)
+        assert [sentence["text"] for sentence in row["sentences"]] == texts
+        assert [(sentence["start"], sentence["end"]) for sentence in row["sentences"]] == intervals
+        assert all(0 < sentence["score"] <= 1 for sentence in row["sentences"])
+        placed = place(
+            [Sentence(start, end, text) for (start, end), text in zip(intervals, texts, strict=True)],
+            [(line.start, line.end) for line in SPEECH],
+            float(SECONDS),
+            PlacementSettings(),
+        )
+        assert [sentence["reason"] for sentence in row["sentences"]] == [one.reason for one in placed]
+        cues = [(cue["start"], cue["end"], cue["text"]) for cue in row["cues"]]
+        assert cues == [(one.cue.start, one.cue.end, one.cue.text) for one in placed if one.cue]
+        numbers = [sentence["cue"] for sentence in row["sentences"] if sentence["cue"] >= 0]
+        assert numbers == list(range(len(cues)))
+        written = read_subtitles(Path(library.out) / "files" / f"{film_id}.described.vtt")
+        assert [(line.start, line.end) for line in written] == [cue[:2] for cue in cues]
+        assert {weight["role"] for weight in row["weights"]} == {"autoad", "clip"}
+    assert rows["one"]["sentences"] != rows["two"]["sentences"]
+
+
+def test_given_intervals_take_the_place_of_shots(library: Library, model: Path, tmp_path: Path) -> None:
+    given = tmp_path / "intervals.csv"
+    given.write_text("film_id,start,end\none,5,8\none,17,20.5\n")
+    assert library.run(model, "--intervals", str(given)) == 0
+    (row,) = library.rows().values()
+    assert [(sentence["start"], sentence["end"]) for sentence in row["sentences"]] == [(5, 8), (17, 20.5)]
+    (error,) = library.errors()
+    assert (error["film_id"], error["stage"], error["kind"]) == ("two", "descriptions", "missing")
+    assert "intervals.csv" in error["message"]
+
+
+def test_what_lacks_is_told_and_done_once_it_is_there(library: Library, model: Path) -> None:
+    library.add("bare", features=False)
+    library.add("mute", speech=False)
+    assert library.run(model) == 0
+    told = {error["film_id"]: error for error in library.errors()}
+    assert sorted(told) == ["bare", "mute"]
+    assert all(error["stage"] == "descriptions" and error["kind"] == "missing" for error in told.values())
+    assert "cinescribe extract" in told["bare"]["message"]
+    assert "cinescribe transcribe" in told["mute"]["message"]
+    assert library.run(model, "--strict") == 1
+    library.add_features(next(film for film in list_films([str(library.films)]) if film.film_id == "bare"))
+    assert library.run(model) == 0
+    assert sorted(library.rows()) == ["bare", "one", "two"]
+    assert [error["film_id"] for error in library.errors()] == ["mute"]
+
+
+def test_a_film_is_described_once_and_again_when_its_tables_change(library: Library, model: Path) -> None:
+    assert library.run(model) == 0
+    folder = Path(library.out, "descriptions")
+    first = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert library.run(model) == 0
+    assert first == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    before = library.rows()
+    row = tables.read_row(library.out, "speech", "two")
+    assert row is not None
+    row["utterances"] = [{**row["utterances"][0], "start": 0.0, "end": float(SECONDS)}]
+    tables.write_row(library.out, "speech", "two", row)
+    assert library.run(model) == 0
+    after = library.rows()
+    assert after["one"] == before["one"]
+    assert after["two"]["cues"] == []
+    assert {sentence["reason"] for sentence in after["two"]["sentences"]} <= {"no-gap", "empty", "repeated"}
+
+
+def test_other_settings_are_refused(
+    library: Library, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert library.run(model) == 0
+    assert library.run(model, "--wpm", "100") == 2
+    assert "words_per_minute" in capsys.readouterr().err
+    assert library.run(save_model(tmp_path / "other", 1)) == 2
+    assert "model" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_tell_its_features_is_refused(
+    library: Library, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "untold"
+    autoad_files.save(autoad_files.load(model), other)
+    assert library.run(other) == 2
+    assert "which features" in capsys.readouterr().err
+    assert library.run(tmp_path / "nothing") == 2
+
+
+def test_the_narrator_s_places_can_be_used(library: Library, model: Path) -> None:
+    assert library.run(model, "--over-narrator") == 0
+    for row in library.rows().values():
+        texts, intervals = expected(model, row["film_id"])
+        placed = place(
+            [Sentence(*span, text) for span, text in zip(intervals, texts, strict=True)],
+            [(line.start, line.end) for line in SPEECH if line.role != "narrator"],
+            float(SECONDS),
+        )
+        assert [cue["start"] for cue in row["cues"]] == [one.cue.start for one in placed if one.cue]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_as_a_whole_one(library: Library, model: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        library.add(f"film {number}")
+    whole = Library(library.films, str(tmp_path / "whole"))
+    for table in ("films", "speech", "features/frames"):
+        (tmp_path / "whole" / table).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "whole" / table).symlink_to(tmp_path / "out" / table)
+    assert whole.run(model) == 0
+    command = [sys.executable, "-m", "pipelines.describe", str(library.films), "--out", library.out]
+    command += ["--model", str(model), "--beams", "2", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not tables.written_names(library.out, "descriptions") and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(library.rows()) > 0
+    assert library.run(model) == 0
+    assert library.rows() == whole.rows()
+    assert library.errors() == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_ray_from_the_films_with_a_voice(library: Library, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    given = tmp_path / "intervals.csv"
+    given.write_text("film_id,start,end\none,17,20\nnew,5,8\ntwo,5,8\n")
+    library.add("new", shots=False)  # its row in films is to be made
+    (library.films / "zero.mp4").write_bytes(b"")
+    arguments = ("--intervals", str(given), "--voice", "joe", "--late", "14", "--early", "10")
+    assert library.run(model, *arguments, workers="2") == 0
+    assert sorted(library.rows()) == ["new", "one", "two"]
+    assert [(error["film_id"], error["stage"]) for error in library.errors()] == [("zero", "films")]
+    for film_id in library.rows():
+        described = probe(Path(library.out) / "files" / f"{film_id}.described.mp4")
+        assert [audio.visual_impaired for audio in described.audio] == [False, True]
+        assert described.duration == pytest.approx(SECONDS, abs=0.1)
+        assert probe(Path(library.out) / "files" / f"{film_id}.described.m4a").duration == pytest.approx(
+            SECONDS, abs=0.1
+        )
+    (run,) = (json.loads(path.read_text()) for path in Path(library.out, "runs").iterdir())
+    assert run["stages"]["films"] == {"planned": 4, "done": 3, "failed": 1}
+    assert run["stages"]["descriptions"] == {"planned": 3, "done": 3, "failed": 0}
+    assert run["weights"].keys() == {"autoad"}
