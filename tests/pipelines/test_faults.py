@@ -135,7 +135,8 @@ def head(request: pytest.FixtureRequest) -> Any:
     environment |= {"RAY_AUTH_MODE": request.param, "RAY_AUTH_TOKEN": "of-this-test-" + "0" * 32}
     started = subprocess.Popen(
         [ray, "start", "--head", "--block", "--port=26379", "--dashboard-port=28265", "--num-cpus=2",
-         "--include-dashboard=true", f"--temp-dir={folder}", "--disable-usage-stats"],
+         "--dashboard-agent-listen-port=28266", "--include-dashboard=true", f"--temp-dir={folder}",
+         "--disable-usage-stats"],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     yield environment | {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:28265"}
