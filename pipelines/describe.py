@@ -199,7 +199,7 @@ def run(config: Config) -> int:
     given = read_intervals(settings.intervals) if settings.intervals else {}
     cast = _cast(config.out) if inputs.subtitles == "names" else {}
     if settings.voice:
-        track.measure(["Hello."], track.voice_named(settings.voice))
+        track.voice_named(settings.voice)
     films = list_films(config.inputs)
     unknown = plan.make_plan(
         config.out, "describe", films, (plan.SHARED,), settings={}, retry_failed=config.retry_failed

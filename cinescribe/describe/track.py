@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cinescribe import zoo
 from cinescribe.cineworld import voices
 from cinescribe.cineworld.voices import Samples, Voice
 from cinescribe.describe.placement import Cue
@@ -64,10 +65,17 @@ def vtt(cues: Iterable[Cue], language: str = "en") -> str:
 
 
 def voice_named(name: str) -> Voice:
-    """One of the voices. Raises UsageError when there is none of that name."""
+    """One of the voices, which can speak.
+
+    Raises:
+        UsageError: there is none of that name, or Piper is not installed.
+        WeightsError: it can't be had.
+    """
     found = {voice.name: voice for voice in voices.VOICES}
     if name not in found:
         raise UsageError(f"no voice {name!r}; there are: {', '.join(found)}")
+    voices.speak([])
+    zoo.path(found[name].base)
     return found[name]
 
 
