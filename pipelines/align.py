@@ -69,7 +69,7 @@ class AlignStage:
 
     def __init__(self, job: Job, root: str, model: str, threads: int, device: str) -> None:
         self.job, self.root = job, root
-        made, self.fault = units.made(lambda: NarrationAligner(Path(model), device=device, threads=threads))
+        made, self.fault = units.made(lambda: NarrationAligner(model, device=device, threads=threads))
         self.aligner: NarrationAligner = made  # type: ignore[assignment]  # not used when there is a fault
 
     def __call__(self, passenger: Passenger) -> Passenger:
@@ -160,7 +160,7 @@ def run(config: Config) -> int:
     Raises:
         CinescribeError: nothing to do it on, or with (see the message); what is done stays done.
     """
-    aligner = NarrationAligner(Path(config.model))  # here once, so that one that can't be had stops the run
+    aligner = NarrationAligner(config.model)  # here once, so that one that can't be had stops the run
     films = find_films(config.root, aligner.features, config.films)
     _try(config.root, aligner, films)
     truth = read_truth(config.truth, config.root, aligner.features) if config.truth else {}
@@ -348,7 +348,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("root", metavar="DIR", help="folder or s3://bucket/prefix of the tables (their --out)")
     p.add_argument(
-        "--model", required=True, metavar="M", help="folder of a TAN: RUN/best of `cinescribe train`"
+        "--model", required=True, metavar="M", help="a TAN, on disk or S3: RUN/best of `cinescribe train`"
     )
     p.add_argument("--out", default="", metavar="DIR", help="where alignments go (default: to the tables)")
     p.add_argument(
@@ -374,16 +374,16 @@ def _share(text: str) -> float:
     return share
 
 
+def _absolute(folder: str) -> str:
+    """As a worker needs it, which may stand in another folder."""
+    return folder if storage.is_s3(folder) else os.path.abspath(folder)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code (0 done, 1 failed, 2 usage, 130 interrupted)."""
     arguments: dict[str, Any] = vars(parser().parse_args(argv))
-    root = arguments.pop("root")
-    root = root if storage.is_s3(root) else os.path.abspath(root)
-    arguments |= {
-        "inputs": (root,),
-        "out": arguments["out"] or root,
-        "model": os.path.abspath(arguments["model"]),
-    }
+    root = _absolute(arguments.pop("root"))
+    arguments |= {"inputs": (root,), "out": arguments["out"] or root, "model": _absolute(arguments["model"])}
     return command.exit_code(lambda: run(Config(**command.common_values(arguments))))
 
 

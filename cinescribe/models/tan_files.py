@@ -36,7 +36,7 @@ class SavedTAN:
     text: str
     words: Sequence[str]
     features: str
-    window: int = 64
+    window: int
 
 
 def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
@@ -89,8 +89,7 @@ def load(folder: Path) -> SavedTAN:
             average = {name: value for name, value in tensors.items() if name.startswith("online.")}
             tensors |= {f"target.{name.removeprefix('online.')}": value for name, value in average.items()}
         pair.load_state_dict(tensors)
-        window = settings.get("window", 64)
-        return SavedTAN(pair.eval(), settings["text"], words, settings["features"], window)
+        return SavedTAN(pair.eval(), settings["text"], words, settings["features"], settings["window"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(
             f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); it holds {_TENSORS} and "

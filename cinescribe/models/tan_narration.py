@@ -4,11 +4,15 @@ From the network's similarity of a sentence and each second, its span is read of
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cinescribe import storage
 from cinescribe.errors import WeightsError
 from cinescribe.metrics.alignment import UNSEEN, SentenceAlignment
 from cinescribe.utterance import Utterance
@@ -70,7 +74,7 @@ def span_of(similarity: "ArrayLike") -> tuple[int, int] | None:
 
 
 class NarrationAligner:
-    """Aligns the narration of videos with a TAN from its folder, as training saved it.
+    """Aligns the narration of videos with a TAN from its folder (or `s3://` prefix), as training saved it.
 
     Attributes:
         features: name of the encoder whose features it reads, one a second.
@@ -81,7 +85,7 @@ class NarrationAligner:
         WeightsError: the folder is none of a TAN, or what its sentences are encoded by can't be had.
     """
 
-    def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, folder: str, *, device: str = "cpu", threads: int = 0) -> None:
         import torch
 
         from cinescribe.models import tan_files
@@ -89,8 +93,10 @@ class NarrationAligner:
 
         if threads:
             torch.set_num_threads(threads)
-        saved = tan_files.load(folder)
-        self.features, self.window, self.weight = saved.features, saved.window, weight_of(folder)
+        with _local(folder) as place:
+            saved = tan_files.load(place)
+            self.weight = weight_of(place)
+        self.features, self.window = saved.features, saved.window
         self._folder = folder
         self._pair = saved.pair.to(device)
         self._read = TextReader(saved.text, saved.words)
@@ -154,6 +160,22 @@ class NarrationAligner:
             )
 
 
+@contextmanager
+def _local(folder: str) -> Iterator[Path]:
+    """The folder on this machine, for as long as it takes to read."""
+    from cinescribe.models.tan_files import FILES
+
+    if not storage.is_s3(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        for name in storage.list_names(folder) & set(FILES):
+            Path(place, name).write_bytes(storage.read_bytes(storage.join(folder, name)))
+        if not any(Path(place).iterdir()):
+            raise WeightsError(f"{folder}: holds no model; give RUN/best or RUN/last of `cinescribe train`")
+        yield Path(place)
+
+
 def weight_of(folder: Path) -> str:
     """What tells a model's folder from another: digits of the SHA-256 of its files."""
     from cinescribe.models.tan_files import FILES
@@ -166,6 +188,4 @@ def weight_of(folder: Path) -> str:
 
 
 def _sigmoid(value: float) -> float:
-    import math
-
     return 1 / (1 + math.exp(-max(-700.0, value)))

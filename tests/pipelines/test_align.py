@@ -28,7 +28,7 @@ from cinescribe.subtitles import from_vtt
 from cinescribe.tables import Row
 from pipelines import align
 
-VIDEOS = 20
+VIDEOS = 12
 WINDOW = 32
 HOWTOS = [f"howto-{number:05}" for number in range(VIDEOS)]
 
@@ -63,7 +63,7 @@ def root(world: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(world, tmp_path / "tables"))
 
 
-def run(root: Path | str, model: Path, *arguments: str) -> int:
+def run(root: Path | str, model: Path | str, *arguments: str) -> int:
     return align.main([str(root), "--model", str(model), "--workers", "1", *arguments])
 
 
@@ -313,7 +313,11 @@ def test_the_truth_is_scored_as_htm_align_does(
 def test_on_s3(bucket: str, world: Path, model: Path) -> None:
     root = f"{bucket}/align test"
     write_world(root, WorldSettings(video_dim=16, film_dim=8), 0, 2)
-    assert run(root, model) == 0
+    for path in model.iterdir():
+        storage.write_bytes(f"{bucket}/runs/best/{path.name}", path.read_bytes())
+    assert run(root, f"{bucket}/runs/best") == 0
+    assert run(root, model) == 0  # the same bytes, and nothing to do
+    assert run(root, f"{bucket}/runs/none") == 2
     assert [row["film_id"] for row in rows_of(root)] == HOWTOS[:2]
     assert storage.read_bytes(f"{root}/htm_aa.csv").startswith(b"vid,timestamp,text\n")
     assert storage.exists(f"{root}/files/{HOWTOS[1]}.aligned.vtt")

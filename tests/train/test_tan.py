@@ -130,6 +130,7 @@ def test_two_stages_learn_to_align(howtos: str, tmp_path: Path) -> None:
     best = str(tmp_path / "tan-stage1" / "best")
     saved = tan_files.load(Path(best))
     assert (saved.text, saved.features, saved.pair.online.config.head) == ("fresh", "tiny", "none")
+    assert saved.window == 16
     assert "thanks" not in saved.words  # only said in held-out videos
     lines = train("tan-stage2", {**SMALL, "stage1": best, "learning_rate": 1e-3}, 10)
     assert lines[-1]["evaluation"]["recall"] > 0.5  # type: ignore[index]
