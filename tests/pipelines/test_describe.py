@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import GPT2Config
 
-from cinescribe import tables
+from cinescribe import storage, tables
 from cinescribe.describe.intervals import merge_shots
 from cinescribe.describe.placement import PlacementSettings, Sentence, place
 from cinescribe.encoders.protocol import EncoderSpec
@@ -317,3 +317,18 @@ def test_on_ray_from_the_films_with_a_voice(library: Library, model: Path, tmp_p
     assert run["stages"]["films"] == {"planned": 3, "done": 2, "failed": 1}
     assert run["stages"]["descriptions"] == {"planned": 2, "done": 2, "failed": 0}
     assert run["weights"].keys() == {"autoad"}
+
+
+def test_tables_and_files_on_s3(library: Library, model: Path, bucket: str, tmp_path: Path) -> None:
+    remote = Library(library.films, f"{bucket}/described")
+    for name in ("one", "two"):
+        remote.add(name)
+    assert remote.run(model) == 0
+    assert library.run(model) == 0
+    assert [row["cues"] for row in remote.rows().values()] == [row["cues"] for row in library.rows().values()]
+    assert b"Kind: descriptions" in storage.read_bytes(f"{bucket}/described/files/one.described.vtt")
+
+
+def test_a_voice_that_is_not_there_is_told(library: Library, model: Path) -> None:
+    with pytest.raises(SystemExit):
+        library.run(model, "--voice", "nobody")

@@ -111,6 +111,8 @@ def test_it_learns_to_say_what_is_shown(films: str, tmp_path: Path) -> None:
     described = train("autoad", films, tmp_path / "both", {**both, "subtitles": "none"}, 10)
     evaluation = described[-1]["evaluation"]
     assert set(evaluation) == {"loss", "perplexity", "cider", "rouge_l"}  # type: ignore[call-overload]
+    inputs = autoad_files.load_inputs(tmp_path / "both" / "best")
+    assert inputs == autoad_files.Inputs("frames", 2.0, 4, "none")  # what it has to be given is told with it
     # the language model of the text stage is frozen from then on
     model, source = (autoad_files.load(tmp_path / name) for name in ("both/last", "text/best"))
     for one, other in zip(source.gpt.parameters(), model.gpt.parameters(), strict=True):

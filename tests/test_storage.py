@@ -1,0 +1,42 @@
+"""Files of any size at a local path or on S3."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from cinescribe import storage
+from cinescribe.errors import UsageError
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    storage.s3_client.cache_clear()
+    storage.s3_client().create_bucket(Bucket="moved")
+    yield "s3://moved"
+    server.stop()
+
+
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_a_moved_file_is_there_whole_and_gone_here(tmp_path: Path, bucket: str, where: str) -> None:
+    root = bucket if where == "s3" else str(tmp_path / "a folder")
+    for content in (b"first" * 1000, b"second"):
+        (tmp_path / "file").write_bytes(content)
+        storage.move_file(tmp_path / "file", f"{root}/b c/file")
+        assert storage.read_bytes(f"{root}/b c/file") == content
+        assert not (tmp_path / "file").exists()
+
+
+def test_a_bucket_that_is_not_there_is_told_and_the_file_stays(tmp_path: Path, bucket: str) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with pytest.raises(UsageError, match="s3://other/file"):
+        storage.move_file(tmp_path / "file", "s3://other/file")
+    assert (tmp_path / "file").exists()
