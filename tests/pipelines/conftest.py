@@ -28,9 +28,9 @@ def bucket() -> Iterator[str]:
     storage.s3_client.cache_clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ray_cluster(bucket: str) -> Iterator[None]:
-    """One local Ray for all tests that run the pipeline in this process; it knows the bucket."""
+    """One local Ray for all tests that run a pipeline in this process; it knows the bucket, ends with them."""
     import ray
 
     with pytest.MonkeyPatch.context() as patch:

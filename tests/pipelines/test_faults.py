@@ -31,6 +31,8 @@ def start(cleaner: str, *arguments: object, **environment: str) -> "subprocess.P
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # A shell that runs the tests in its background has them ignore interrupts, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -25,9 +25,9 @@ def service_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("log") / "requests.jsonl"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(library: Path, service_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the real service over that library, on Ray Serve; one for all tests, without keys."""
+    """The URL of the real service over that library, on Ray Serve; one for these tests, without keys."""
     from serve.app import Arguments
     from serve.command import free_port, running
 
