@@ -30,7 +30,7 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def ray_cluster(bucket: str) -> Iterator[None]:
-    """One local Ray for all tests that run a pipeline in this process; it knows the bucket, ends with them."""
+    """One local Ray for all tests that run a pipeline in this process; it ends with them."""
     import ray
 
     with pytest.MonkeyPatch.context() as patch:
