@@ -29,12 +29,13 @@ AHEAD = 48  # frames rendered before they are encoded, at most
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A film up to its pictures: the story in time, its shots and its sound."""
+    """A film up to its pictures: the story in time, its shots and its sound; `described` if narrated."""
 
     story: Story
     scenes: tuple[TimedScene, ...]
     shots: tuple[PlannedShot, ...]
     sound: Soundtrack
+    described: bool = True
 
     @property
     def truth(self) -> Truth:
@@ -47,7 +48,7 @@ class Production:
             fps=FPS,
             width=WIDTH,
             height=HEIGHT,
-            narrator_voice=story.narrator.name,
+            narrator_voice=story.narrator.name if self.described else "",
             people=tuple(Person(c.name, c.look.phrase(), c.voice.name) for c in story.characters),
             utterances=tuple(
                 Utterance(
@@ -59,6 +60,7 @@ class Production:
                 )
                 for scene in scenes
                 for line in scene.spoken
+                if self.described or not narrated(line)
             ),
             shots=tuple(self._shot(shot) for shot in self.shots),
             actions=tuple(
@@ -94,17 +96,24 @@ def produce(seed: int, *, characters: int = 2, scenes: int = 3) -> Production:
     return produce_story(tell(seed, characters, scenes))
 
 
-def produce_story(story: Story) -> Production:
+def produce_story(story: Story, *, described: bool = True) -> Production:
     """Everything of a story's film but its pictures.
+
+    Args:
+        described: False leaves the narrator silent; all else is at the same times.
 
     Raises:
         UsageError: Piper is missing.
         WeightsError: a voice can't be had.
     """
     voices = {NARRATOR: story.narrator} | {c.name: c.voice for c in story.characters}
-    spoken = speak([(voices[beat.speaker], beat.text) for scene in story.scenes for beat in scene.beats])
+    beats = [beat for scene in story.scenes for beat in scene.beats]
+    spoken = speak([(voices[beat.speaker], beat.text) for beat in beats])
     timed = schedule(story, [len(samples) / RATE for samples in spoken])
-    return Production(story, timed, plan(timed), soundtrack(story.seed, timed, spoken))
+    for beat, samples in zip(beats, spoken, strict=True):
+        if beat.speaker == NARRATOR and not described:
+            samples[:] = 0.0
+    return Production(story, timed, plan(timed), soundtrack(story.seed, timed, spoken), described)
 
 
 def render_film(
@@ -134,10 +143,19 @@ def render_story(story: Story, path: Path, *, picture: bool = True) -> Truth:
         UsageError: a wrong suffix, or Piper missing.
         WeightsError: a voice can't be had.
     """
+    _check_name(path, picture)
+    return render_production(produce_story(story), path, picture=picture)
+
+
+def _check_name(path: Path, picture: bool) -> None:
     wanted = (".mp4",) if picture else (".wav", ".flac")
     if path.suffix.lower() not in wanted:
         raise UsageError(f"{path}: the name must end in {' or '.join(wanted)}")
-    production = produce_story(story)
+
+
+def render_production(production: Production, path: Path, *, picture: bool = True) -> Truth:
+    """Renders what was produced as `render_film` does a seed. Raises UsageError on a wrong suffix."""
+    _check_name(path, picture)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".cineworld-", dir=path.parent) as folder:  # nothing half-made at `path`
         unfinished = Path(folder, path.name)

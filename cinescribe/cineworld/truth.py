@@ -72,7 +72,7 @@ class Truth:
     """Everything known of one film. Times are seconds from its first frame, intervals half-open.
 
     Attributes:
-        narrator_voice: name of the narrator's voice; no character has it.
+        narrator_voice: name of the narrator's voice; no character has it. "" where nobody narrates.
         utterances: narrator and dialogue in order of time, none overlapping another; start and end
             are those of the audible speech.
         music: the intervals in which music plays.

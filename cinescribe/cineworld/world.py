@@ -90,9 +90,10 @@ class World:
 
     def film_features(self, index: int) -> NDArray[np.float16]:
         """[seconds * 5, film_dim] of film number `index`."""
-        return self._film_features(self.film(index))
+        return self.features_of(self.film(index))
 
-    def _film_features(self, film: Film) -> NDArray[np.float16]:
+    def features_of(self, film: Film) -> NDArray[np.float16]:
+        """[seconds * 5, film_dim] of a film, at the times it has."""
         seen = see_film(self._film_eye, film.scenes, film.shots, film.story.characters, self.film_spec.hz)
         return self._film_eye.features(*seen, film.story.seed)
 
@@ -135,7 +136,7 @@ class World:
             [(shot.start, shot.end) for shot in film.shots],
             film.utterances(),
             self.film_spec,
-            self._film_features(film),
+            self.features_of(film),
         )
         _write_json(root, f"truth/{film_id}.json", film.truth())
         return film_id
