@@ -1,4 +1,4 @@
-"""What every captioned data set is to the rest: clips with captions in named splits, and LSMDC's two tests."""
+"""What every captioned data set is to the rest: clips with captions in splits, and LSMDC's two tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,174 @@
+"""Published annotation files: found in a folder or a zip file in it, read with errors that name the line."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cinescribe.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationFile:
+    """One file's content.
+
+    Attributes:
+        name: where it was found, for messages: a path, or `archive.zip:member`.
+        text: its content.
+    """
+
+    name: str
+    text: str
+
+    def lines(self) -> list[str]:
+        """The lines that are not blank, without spaces around them."""
+        return [line.strip() for line in self.text.split("\n") if line.strip()]
+
+    def json(self) -> Any:
+        """The content as JSON.
+
+        Raises:
+            UsageError: it isn't JSON; names the line.
+        """
+        try:
+            return json.loads(self.text)
+        except ValueError as error:
+            line = getattr(error, "lineno", 1)
+            raise UsageError(f"{self.name}, line {line}: not JSON ({error}); fetch the file again") from error
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Line numbers and objects of a file with a JSON object a line.
+
+        Raises:
+            UsageError: a line isn't one; names it.
+        """
+        for number, line in enumerate(self.text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{self.name}, line {number}: not JSON ({error})") from error
+            if not isinstance(found, dict):
+                raise UsageError(
+                    f"{self.name}, line {number}: a JSON object is wanted, with names and values"
+                )
+            yield number, found
+
+    def table(self, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Line numbers and the values of these columns, of a comma-separated file with a header.
+
+        Raises:
+            UsageError: a column is missing, or a line has too few values; names the line.
+        """
+        reader = csv.reader(io.StringIO(self.text))
+        header = next(reader, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise UsageError(
+                f"{self.name}, line 1: no column {', '.join(missing)}; it has {', '.join(header)}"
+            )
+        places = [header.index(column) for column in columns]
+        for row in reader:
+            if not row:
+                continue
+            if len(row) <= max(places):
+                raise UsageError(
+                    f"{self.name}, line {reader.line_num}: {len(row)} values, the header has {len(header)}"
+                )
+            yield reader.line_num, tuple(row[place] for place in places)
+
+    def tabbed(self, least: int) -> Iterator[tuple[int, list[str]]]:
+        """Line numbers and values of a file with a tab between values and no header; quotes mean nothing.
+
+        Raises:
+            UsageError: a line has fewer than `least` values; names it.
+        """
+        for number, line in enumerate(self.text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            values = [value.strip() for value in line.split("\t")]
+            if len(values) < least:
+                raise UsageError(
+                    f"{self.name}, line {number}: {len(values)} values between tabs, {least} are wanted"
+                )
+            yield number, values
+
+
+def find(folder: Path, *names: str) -> AnnotationFile | None:
+    """The first of these files that lies in a folder, or in a zip file directly in it; None when none does.
+
+    Raises:
+        UsageError: there is no such folder, or a file in it can't be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the one that holds {' or '.join(names)}")
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            return AnnotationFile(str(path), _decoded(str(path), path.read_bytes()))
+    for archive in sorted(folder.glob("*.zip")):
+        try:
+            with zipfile.ZipFile(archive) as packed:
+                members = {Path(member).name: member for member in packed.namelist()}
+                for name in names:
+                    if name in members:
+                        where = f"{archive}:{members[name]}"
+                        return AnnotationFile(where, _decoded(where, packed.read(members[name])))
+        except zipfile.BadZipFile as error:
+            raise UsageError(f"{archive}: not a zip file ({error}); fetch it again") from error
+    return None
+
+
+def need(folder: Path, *names: str) -> AnnotationFile:
+    """As `find`, but a file has to be there.
+
+    Raises:
+        UsageError: none is.
+    """
+    found = find(folder, *names)
+    if found is None:
+        raise UsageError(
+            f"{folder}: no {' or '.join(names)} there, nor in a zip file there; fetch it from the "
+            "data set's authors and put it there under that name"
+        )
+    return found
+
+
+def captions_of(values: Any, where: str) -> tuple[str, ...]:
+    """Captions without spaces around them, blank ones left out.
+
+    Raises:
+        UsageError: they are not a list of texts; `where` names the file and the place in it.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise UsageError(f"{where}: a list of captions is wanted")
+    if not all(isinstance(value, str) for value in values):
+        raise UsageError(f"{where}: a caption is not a text")
+    return tuple(value.strip() for value in values if value.strip())
+
+
+def span_of(value: Any, where: str) -> tuple[float, float]:
+    """Start and end, seconds; the two the wrong way round, as some published ones are, are put right.
+
+    Raises:
+        UsageError: it is not a pair of numbers of 0 or more; `where` names the file and the place in it.
+    """
+    try:
+        first, second = float(value[0]), float(value[1])
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise UsageError(f"{where}: a pair of seconds is wanted, not {value!r}") from error
+    if not 0 <= min(first, second) <= max(first, second) < float("inf"):
+        raise UsageError(f"{where}: {value!r} is no span of time")
+    return min(first, second), max(first, second)
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")  # LSMDC's files have a few curly quotes
