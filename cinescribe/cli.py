@@ -25,6 +25,7 @@ COMMANDS = {
     ),
     "search": ("find the moment in an index", "cinescribe.search.command"),
     "train": ("fit a model of the papers", "train.command"),
+    "evaluate": ("how well a search ranks, and a page of what it got wrong", "cinescribe.evaluation.command"),
     "serve": ("search over HTTP, with a page to find, play and hear moments", "serve.command"),
     "curate": ("captions of how-to videos to clean sentences", "cinescribe.speech.curation"),
     "sync": ("put an audio-description track on a film's clock", "cinescribe.speech.sync"),
