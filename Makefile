@@ -52,11 +52,14 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(RUN) -m cinescribe.demo
 
+# In two processes: tests that start Ray in one, the others beside them (tests/conftest.py).
+PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadgroup
+
 test: $(READY)
-	@$(RUN) -m pytest -m ""
+	@$(PYTEST) -m ""
 
 test-unit: $(READY)
-	@$(RUN) -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	@$(RUN) -m ruff check .

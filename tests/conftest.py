@@ -1,10 +1,25 @@
 """What all tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from cinescribe import storage
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Folders and files whose tests start Ray or a browser, or use the machine as if it were theirs alone.
+_ONE_AT_A_TIME = ("pipelines/", "serve/", "train/test_faults.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in two processes, a file stays in one, and Ray is only ever in one of them."""
+    root = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(root).as_posix()
+        item.add_marker(pytest.mark.xdist_group("ray" if place.startswith(_ONE_AT_A_TIME) else place))
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ class Slow(Loudness):
     """Takes long enough to be interrupted."""
 
     def __call__(self, path: Path) -> CleanSpeech:
-        time.sleep(0.5)
+        time.sleep(1.0)
         return super().__call__(path)
 
 

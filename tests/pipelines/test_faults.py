@@ -66,13 +66,13 @@ def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(library: Path, 
         while process.poll() is None and rows_on_disk(killed) < goal:
             time.sleep(0.01)
         time.sleep(moments.random())
-        if process.poll() is None and kills < 4:
+        if process.poll() is None and kills < 2:
             process.kill()
             kills += 1
         process.wait(120)
         if process.returncode == 0:
             break
-    assert kills >= 2
+    assert kills >= 1
     assert content(killed) == content(undisturbed)
     assert len(tables.written_names(str(killed), "speech")) == 7
     for path in (undisturbed / "files").iterdir():
@@ -127,14 +127,14 @@ def test_an_interrupt_stops_and_the_same_command_goes_on(library: Path, tmp_path
     assert len(tables.read_table(str(out), "speech")) == 7
 
 
-@pytest.fixture(params=["token", "disabled"])
-def head(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture
+def head() -> Any:
     """A real Ray cluster of this machine with its job server, on ports of its own; yields its environment."""
     ray = str(Path(sys.executable).with_name("ray"))
     # Sockets have short names; the folder of a test is too long for them.
     folder = Path(f"/tmp/cinescribe-test-{os.getpid()}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_AUTH_MODE": request.param, "RAY_AUTH_TOKEN": "of-this-test-" + "0" * 32}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-test-" + "0" * 32}
     started = subprocess.Popen(
         [ray, "start", "--head", "--block", "--port=26379", "--dashboard-port=28265", "--num-cpus=2",
          "--dashboard-agent-listen-port=28266", "--include-dashboard=true", f"--temp-dir={folder}",
