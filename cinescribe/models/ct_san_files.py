@@ -1,0 +1,83 @@
+"""CT-SAN on disk: `model.safetensors`, `config.json` and `words.txt` (one a line)."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cinescribe.errors import WeightsError
+from cinescribe.models.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from cinescribe.models.ct_san import Task
+    from cinescribe.models.ct_san_tasks import Model
+
+FILES = _TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCTSAN:
+    """A CT-SAN and what it reads.
+
+    Attributes:
+        model: of its task.
+        task: which one.
+        vocabulary: of its sentences.
+        features: encoders of the video, whose features stand side by side.
+        hz: frames a second.
+    """
+
+    model: "Model"
+    task: "Task"
+    vocabulary: Vocabulary
+    features: Sequence[str]
+    hz: float
+
+
+def save(saved: SavedCTSAN, folder: Path) -> None:
+    """Write a model into a folder, made if need be; files of the same names in it are replaced."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in saved.model.state_dict().items()}
+    save_file(tensors, folder / _TENSORS)
+    words = "".join(f"{word}\n" for word in saved.vocabulary.words)
+    (folder / _WORDS).write_text(words, encoding="utf-8")
+    settings = {
+        "ct_san": dataclasses.asdict(saved.model.watcher.config),
+        "task": saved.task,
+        "features": list(saved.features),
+        "hz": saved.hz,
+    }
+    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> SavedCTSAN:
+    """The model that `save` wrote, in evaluation mode on the CPU.
+
+    Raises:
+        WeightsError: something is missing, or not of such a model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from cinescribe.models.ct_san import CTSANConfig
+    from cinescribe.models.ct_san_tasks import build
+
+    try:
+        settings: dict[str, Any] = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        vocabulary = Vocabulary((folder / _WORDS).read_text(encoding="utf-8").split("\n")[:-1])
+        tensors = load_file(folder / _TENSORS)
+        concepts = tensors["watcher.concept_words"].tolist()
+        model = build(settings["task"], CTSANConfig(**settings["ct_san"]), len(vocabulary), concepts)
+        model.load_state_dict(tensors)
+        return SavedCTSAN(
+            model.eval(), settings["task"], vocabulary, tuple(settings["features"]), settings["hz"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(
+            f"{folder}: not a folder of CT-SAN ({' '.join(str(error).split())[:300]}); it holds "
+            f"{', '.join(FILES)}, as `cinescribe train ct-san` writes them"
+        ) from error
