@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from cinescribe.errors import CinescribeError
 from train import checkpoints, folder, order
 from train.gradients import combine
-from train.recipe import Batch, Data, Optimisation, Recipe
+from train.recipe import Batch, Data, Optimisation, OwnOptimiser, Recipe
 from train.settings import Settings
+from train.statistics import RunningStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -58,13 +59,15 @@ def total_steps(options: Optimisation, examples: int) -> int:
     return options.steps or max(1, round(options.epochs * examples / options.batch))
 
 
-def learning_rate(options: Optimisation, step: int, total: int) -> float:
-    """Of a step, the first is 0: a linear warm-up, then a half cosine to 0 or a constant."""
+def learning_rate(options: Optimisation, step: int, total: int, examples: int) -> float:
+    """Of a step, the first is 0: a linear warm-up, then as `options.schedule` says."""
     warmup = min(options.warmup, total // 2)  # a run shorter than the paper's still trains
     if step < warmup:
         return options.learning_rate * (step + 1) / warmup
     if options.schedule == "constant":
         return options.learning_rate
+    if options.schedule == "decay":
+        return options.learning_rate * 0.95 ** (step * options.batch // examples)
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
@@ -80,7 +83,7 @@ def train(recipe: Recipe, settings: Settings, crew: Crew | None = None) -> Progr
     crew = crew or Crew()
     options: Optimisation = recipe.options
     data, held_out, model = _together(lambda: _begin(recipe, settings, crew), crew)
-    optimiser = _optimiser(model, options)
+    optimiser = recipe.optimiser(model) if isinstance(recipe, OwnOptimiser) else _optimiser(model, options)
     progress = _resume(settings.out, model, optimiser)
     curves = folder.Curves(settings.out, progress.step) if crew.rank == 0 else None
     total = total_steps(options, len(data))
@@ -91,9 +94,9 @@ def train(recipe: Recipe, settings: Settings, crew: Crew | None = None) -> Progr
     began, since = time.monotonic(), progress.step
     batches = _batches(data, settings, options, crew, range(progress.step, last))
     for step, parts in zip(range(progress.step, last), batches, strict=True):
-        rate = learning_rate(options, step, total)
+        rate = learning_rate(options, step, total, len(data))
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         numbers = _step(recipe, model, parameters, parts, settings.seed, step, crew, computing)
         if options.clip:
             torch.nn.utils.clip_grad_norm_(parameters, options.clip)
@@ -161,6 +164,7 @@ def _step(
     sums: dict[str, Tensor] = {}
     weight = 0.0
     alone = crew.world == 1 and len(parts) == 1  # then it need not be weighed
+    running = None if alone else RunningStatistics(model)
     try:
         for number, batch in parts:
             torch.manual_seed(order.mixed(seed, 3, step, number))
@@ -168,6 +172,8 @@ def _step(
                 outcome = recipe.loss(model, batch)
             counts = 1.0 if alone else outcome.weight
             torch.autograd.backward(outcome.loss.float() * counts)
+            if running is not None:
+                running.add(counts)
             weight += counts
             for name, value in {"loss": outcome.loss, **outcome.metrics}.items():
                 weighted = value.detach().float() * counts
@@ -179,6 +185,8 @@ def _step(
     if alone:
         return sums
     first = torch.tensor(weight, device=crew.device)
+    if running is not None:
+        running.combine(crew.world)
     means = combine(parameters, torch.stack([first, *sums.values()]), crew.world)
     return dict(zip(sums, means, strict=True))
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
 Split = Literal["train", "validation"]
 Batch = Any  # what a recipe's data makes and its loss takes
@@ -19,7 +20,7 @@ def option(default: Any, about: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimisation:
-    """What every recipe tells of its optimiser, AdamW; recipes put their paper's values in."""
+    """What every recipe tells of its optimiser, AdamW unless it has its own; the values are the paper's."""
 
     batch: int = option(64, "examples of a step, over all workers")
     steps: int = option(0, "of the optimiser; 0 for as many as the epochs take")
@@ -28,7 +29,7 @@ class Optimisation:
     weight_decay: float = option(0.01, "of matrices; none of biases and layer norms")
     beta2: float = option(0.999, "of AdamW; torch's default")
     warmup: int = option(1000, "steps of linear warm-up from 0")
-    schedule: str = option("cosine", "cosine (to 0 at the last step) or constant")
+    schedule: str = option("cosine", "cosine (to 0 at the last step), constant, or decay (x 0.95 an epoch)")
     clip: float = option(0.0, "largest norm of the gradient; 0 leaves it")
 
 
@@ -97,6 +98,18 @@ class Recipe(Protocol):
 
     def save(self, model: "nn.Module", folder: Path) -> None:
         """Write the model as its own `load(folder)` reads it."""
+
+
+@runtime_checkable
+class OwnOptimiser(Protocol):
+    """A recipe that is not optimised by AdamW has this method besides."""
+
+    def optimiser(self, model: "nn.Module") -> "Optimizer":
+        """The optimiser of a model.
+
+        The loop sets the learning rate of its groups before each step, times a group's "factor" if there is
+        one.
+        """
 
 
 class NoStep:

@@ -101,19 +101,29 @@ def _input(root: str, film_id: str, start: float, end: float, expert: Expert) ->
         rows = (
             spoken_vectors(tables.utterances_of(row), _words(), start, end)
             if row
-            else np.zeros((0, expert.dim))
+            else np.zeros((0, expert.dim), np.float32)
         )
     else:
         features = tables.read_features(root, expert.table, film_id)
-        if features is None:
-            return None
-        if features.array.shape[1] != expert.dim:
-            raise UsageError(
-                f"{tables.FEATURES}{expert.table} of {film_id}: {features.array.shape[1]} numbers a feature, "
-                f"the expert {expert.name} has {expert.dim}; extract it again, or name the experts you have"
-            )
-        rows = features.array[_within(features, start, end)].astype(np.float32)
-        rows = rows[~np.isnan(rows).any(axis=1)]
+        return None if features is None else of_features(features, film_id, start, end, expert)
+    return pooled(rows, expert)
+
+
+def of_features(
+    features: tables.Features, film_id: str, start: float, end: float, expert: Expert
+) -> NDArray[np.float32] | None:
+    """An expert's input of the clip [start, end) from the features of its film, as `expert_inputs` has it."""
+    if features.array.shape[1] != expert.dim:
+        raise UsageError(
+            f"{tables.FEATURES}{expert.table} of {film_id}: {features.array.shape[1]} numbers a feature, "
+            f"the expert {expert.name} has {expert.dim}; extract it again, or name the experts you have"
+        )
+    rows = features.array[_within(features, start, end)].astype(np.float32)
+    return pooled(rows[~np.isnan(rows).any(axis=1)], expert)
+
+
+def pooled(rows: NDArray[np.float32], expert: Expert) -> NDArray[np.float32] | None:
+    """The first vectors of a sequence expert, the mean of an averaged one; None where there are none."""
     if not len(rows):
         return None
     return np.asarray(rows[: expert.tokens] if expert.tokens else rows.mean(axis=0), np.float32)

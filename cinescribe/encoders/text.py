@@ -1,15 +1,18 @@
 """Sentences as vectors whose cosine says how alike they are in meaning, by sentence-transformers models."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe import zoo
 from cinescribe.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT = "all-MiniLM-L6-v2"
 _KINDS = ("Transformer", "Pooling", "Normalize")  # of the modules which this file computes
@@ -79,6 +82,23 @@ class SentenceEncoder:
         import torch
 
         vectors = np.zeros((len(texts), self.dim), np.float16)
+        for chosen, states, mask in self._states(texts, batch):
+            mean = (states * mask).sum(1) / mask.sum(1)
+            vectors[chosen] = torch.nn.functional.normalize(mean, dim=-1).half().cpu().numpy()
+        return vectors
+
+    def token_states(self, texts: Sequence[str], tokens: int, batch: int = 64) -> NDArray[np.float32]:
+        """The last states of the first `tokens` tokens, float32 [texts, tokens, dim], zeros behind."""
+        found = np.zeros((len(texts), tokens, self.dim), np.float32)
+        for chosen, states, mask in self._states(texts, batch):
+            length = min(tokens, states.shape[1])
+            found[chosen, :length] = (states * mask)[:, :length].float().cpu().numpy()
+        return found
+
+    def _states(self, texts: Sequence[str], batch: int) -> "Iterator[tuple[list[int], Tensor, Tensor]]":
+        """Rows of `texts`, their states [rows, tokens, dim], and [rows, tokens, 1] 1 where a token is."""
+        import torch
+
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
         for first in range(0, len(texts), batch):
             chosen = by_length[first : first + batch]
@@ -90,11 +110,8 @@ class SentenceEncoder:
                 return_tensors="pt",
             ).to(self._model.device)
             with torch.inference_mode():
-                states = self._model(**tokens).last_hidden_state  # [texts, tokens, dim]
-                mask = tokens["attention_mask"][..., None].to(states.dtype)
-                mean = (states * mask).sum(1) / mask.sum(1)
-                vectors[chosen] = torch.nn.functional.normalize(mean, dim=-1).half().cpu().numpy()
-        return vectors
+                states = self._model(**tokens).last_hidden_state
+            yield chosen, states, tokens["attention_mask"][..., None].to(states.dtype)
 
 
 def _folder(name: str) -> Path:

@@ -14,6 +14,11 @@ RECIPES = {
     "autoad": ("audio description from frames and contexts (AutoAD)", "train.recipes.autoad:Described"),
     "autoad-text": ("AD text alone, the language model learns (AutoAD)", "train.recipes.autoad:TextAlone"),
     "autoad-visual": ("clips alone, without contexts (AutoAD)", "train.recipes.autoad:VisualAlone"),
+    "ce": ("clips and captions by many experts (Collaborative Experts)", "train.recipes.ce:Retrieval"),
+    "ce-lsmdc": ("the same with the settings of LSMDC", "train.recipes.ce:RetrievalLSMDC"),
+    "ce-didemo": ("the same with the settings of DiDeMo", "train.recipes.ce:RetrievalDiDeMo"),
+    "ce-msvd": ("the same with the settings of MSVD", "train.recipes.ce:RetrievalMSVD"),
+    "ce-activitynet": ("the same, of ActivityNet Captions", "train.recipes.ce:RetrievalActivityNet"),
 }
 
 
