@@ -6,6 +6,7 @@ the clip, when it was said (aligned) and what was cut (extracted), and then the 
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from cinescribe.annotations.files import AnnotationFile, find, need
@@ -93,7 +94,7 @@ def read_fill_in(folder: Path, split: str) -> tuple[FillIn, ...]:
     return tuple(found)
 
 
-def _of(folder: Path, files: dict[str, tuple[str, ...]], split: str) -> AnnotationFile:
+def _of(folder: Path, files: Mapping[str, tuple[str, ...]], split: str) -> AnnotationFile:
     if split not in files:
         raise UsageError(f"no split {split!r}; there are: {', '.join(files)}")
     return need(folder, *files[split])

@@ -79,6 +79,11 @@ class ClipEncoder:
         self.preprocessing = _preprocessing(self._model.visual.preprocess_cfg)
         self._tokenizer: Any = None
 
+    @property
+    def model(self) -> Any:
+        """open_clip's model, for what is built into it (`cinescribe.models.prompted_text`)."""
+        return self._model
+
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float16]:
         """uint8 [N, 1, H, W, 3] -> float16 [N, dim], of length 1."""
         return self.encode_frames(batch[:, 0])
