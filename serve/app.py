@@ -1,6 +1,7 @@
 """The deployments of the service and how they hang together.
 
     HTTP -> Ingress (routes, films, uploads) -> QueryEncoder (batches of texts) -> Search (the index)
+                                             -> Describer (batches of clips), where a model is given
 
 `build` makes the application for `cinescribe serve`, `serve run serve.app:build root=DIR`, and Serve configs.
 Each deployment scales by itself; replicas share nothing but the tables and the index, which they open.
@@ -22,6 +23,7 @@ from cinescribe.errors import UsageError
 from cinescribe.search.query import Answer, Query
 from serve import log
 from serve.addresses import check_allowed
+from serve.describing import Asked, Captioner, Described, Prepared, Refused, described_by
 from serve.finding import Index, IndexState, Refusal
 from serve.gate import App
 from serve.replies import RETRY_AFTER, full, refusal
@@ -50,15 +52,21 @@ class Arguments(BaseModel):
     replicas: str = "1"
     batch: Annotated[int, Field(ge=1, description="most queries that are encoded together")] = 16
     ongoing: Annotated[int, Field(ge=1, description="most requests in an ingress replica")] = 64
-    queued: Annotated[int, Field(ge=0, description="most that wait for one; more get 503")] = 128
+    queued: Annotated[int, Field(ge=1, description="most that wait for one; more get 503")] = 128
     upload_mb: Annotated[int, Field(ge=1)] = 64
+    describer: Annotated[str, Field(description="folder of an AutoAD")] = ""
+    describer_encoder: Annotated[str, Field(description="of its frames, where their name doesn't tell")] = ""
+    caption_batch: Annotated[int, Field(ge=1, description="most clips that are described together")] = 8
+    caption_queued: Annotated[int, Field(ge=1, description="most that wait; more get 503")] = 16
     cache: str = ""
     cache_mb: Annotated[int, Field(ge=1)] = 256
     log: str = ""
 
     def settings(self) -> Settings:
-        """For the replicas. Raises UsageError on what can't be meant."""
+        """For the replicas. Raises UsageError on what can't be meant, WeightsError on no model."""
         check_allowed(self.allow)
+        if self.describer_encoder and not self.describer:
+            raise UsageError("--describer-encoder: is of the frames of a model; name it with --describer")
         hashes, secret = read_keys(self.keys_file)
         return Settings(
             root=self.root if self.root.startswith("s3://") else os.path.abspath(self.root),
@@ -74,6 +82,7 @@ class Arguments(BaseModel):
             cache=self.cache,
             cache_bytes=self.cache_mb * 2**20,
             log=os.path.abspath(self.log) if self.log else "",
+            describing=described_by(self.describer, self.describer_encoder) if self.describer else None,
         )
 
 
@@ -137,6 +146,37 @@ class Search:
         self._index.keep_fresh(_tell_failed_refresh)
 
 
+class Describer:
+    """Describes clips, those that come together in one go; what comes meanwhile is in the next."""
+
+    def __init__(self, settings: Settings, batch: int) -> None:
+        log.open_log(settings.log)
+        self._captioner = Captioner(settings)
+        self.say.set_max_batch_size(batch)  # type: ignore[attr-defined]
+
+    async def describe(self, asked: Asked) -> Described | Refused:
+        """The description of a clip."""
+        prepared = await asyncio.to_thread(self._captioner.prepare, asked)
+        return prepared if isinstance(prepared, Refused) else await self.say(prepared)  # type: ignore[arg-type]
+
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]
+    async def say(self, clips: list[Prepared]) -> list[Described | Refused]:
+        """Called with one clip, it is handed many."""
+        return await asyncio.to_thread(self._captioner.describe, clips)
+
+
+class DeployedDescriber:
+    """Asks the deployment; a `serve.describing.Describer`."""
+
+    def __init__(self, describer: DeploymentHandle) -> None:
+        self._describer = describer
+
+    async def describe(self, asked: Asked) -> Described | Refused:
+        """See `serve.describing.Describer`."""
+        answer: Described | Refused = await _answer(self._describer.describe.remote(asked))
+        return answer
+
+
 def _tell_failed_refresh(error: Exception) -> None:
     log.line("refresh-failed", message=str(error))
 
@@ -180,18 +220,25 @@ def _lost() -> HTTPException:
 class Ingress:
     """Speaks HTTP."""
 
-    def __init__(self, settings: Settings, encoder: DeploymentHandle, search: DeploymentHandle) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: DeploymentHandle,
+        search: DeploymentHandle,
+        describer: DeploymentHandle | None = None,
+    ) -> None:
         self._settings = settings
         self._finder = DeployedFinder(encoder, search)
+        self._describer = DeployedDescriber(describer) if describer else None
 
     def __serve_build_asgi_app__(self) -> App:
         """The application of this replica; Ray calls it once."""
         name = serve.get_replica_context().replica_id.unique_id
-        return guarded(self._settings, self._finder, name)
+        return guarded(self._settings, self._finder, name, self._describer)
 
 
 def build(arguments: Arguments) -> serve.Application:
-    """The application. Raises UsageError on arguments that can't be met."""
+    """The application. Raises UsageError and WeightsError on arguments that can't be met."""
     settings = arguments.settings()
     fewest, most = replica_range(arguments.replicas)
     full_reply = BackpressureConfig(status_code=503, retry_after_s=RETRY_AFTER)
@@ -211,7 +258,8 @@ def build(arguments: Arguments) -> serve.Application:
         )
         return {**options, "autoscaling_config": scaling}
 
-    gpu = 1.0 if settings.device == "cuda" else 0.0
+    models = 2 if settings.describing else 1  # that share a GPU
+    gpu = 1.0 / models if settings.device == "cuda" else 0.0
     # Queries on their way to the encoder are few and small; what waits, waits there.
     encoder = serve.deployment(**scaled(4 * arguments.batch, arguments.queued, ENCODER_CPUS, gpu))(
         QueryEncoder
@@ -220,8 +268,16 @@ def build(arguments: Arguments) -> serve.Application:
     ingress = serve.deployment(**scaled(arguments.ongoing, arguments.queued, INGRESS_CPUS))(
         serve.ingress()(Ingress)
     )
-    return ingress.bind(settings, encoder.bind(settings, arguments.batch), search.bind(settings))
+    parts = [encoder.bind(settings, arguments.batch), search.bind(settings)]
+    if settings.describing:
+        # One batch is described, one is made ready; what waits longer, waits where it is counted.
+        ongoing = 2 * arguments.caption_batch
+        describer = serve.deployment(**scaled(ongoing, arguments.caption_queued, DESCRIBER_CPUS, gpu))(
+            Describer
+        )
+        parts.append(describer.bind(settings, arguments.caption_batch))
+    return ingress.bind(settings, *parts)
 
 
-# What a replica asks of Ray; together they fit a machine of two cores.
-ENCODER_CPUS, SEARCH_CPUS, INGRESS_CPUS = 1.0, 0.5, 0.25
+# What a replica asks of Ray; without the describer they fit a machine of two cores.
+ENCODER_CPUS, SEARCH_CPUS, INGRESS_CPUS, DESCRIBER_CPUS = 1.0, 0.5, 0.25, 1.0

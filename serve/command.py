@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     p = argparse.ArgumentParser(
         prog="cinescribe serve",
-        description="Search films over HTTP, with a page to find, play and hear moments.",
+        description="Search films over HTTP, with a page to find, play and hear moments; describe clips.",
         epilog="API keys, if any, are read from CINESCRIBE_API_KEYS (parted by commas) and --keys-file.",
     )
     p.add_argument("root", metavar="DIR", help="folder or s3:// prefix that `cinescribe index` was given")
@@ -55,6 +55,19 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=1, metavar="N", help="of each encoder (default: %(default)s)"
     )
     p.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
+    p.add_argument(
+        "--describer", default="", metavar="MODEL",
+        help="folder of an AutoAD (best/ of `cinescribe train autoad`) that describes clips at /v1/captions",
+    )  # fmt: skip
+    p.add_argument(
+        "--describer-encoder", default="", metavar="NAME",
+        help="what encodes clips for it, as `cinescribe extract --encoders` takes it "
+        "(default: told from the name of the features it was trained on)",
+    )  # fmt: skip
+    p.add_argument(
+        "--caption-batch", type=int, default=8, metavar="N",
+        help="most clips described together (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument(
         "--refresh", type=float, default=10.0, metavar="S",
         help="look for new films every S seconds (default: %(default)g)",
@@ -117,7 +130,8 @@ def running(arguments: "Arguments", host: str, port: int, address: str = "") -> 
     _, most = app.replica_range(arguments.replicas)
     application = app.build(arguments)
     os.environ.pop("CINESCRIBE_API_KEYS", None)  # not for every process of Ray to inherit
-    cpus = most * (app.ENCODER_CPUS + app.SEARCH_CPUS + app.INGRESS_CPUS)
+    each = app.ENCODER_CPUS + app.SEARCH_CPUS + app.INGRESS_CPUS
+    cpus = most * (each + (app.DESCRIBER_CPUS if arguments.describer else 0.0))
     local_ray.connect(address, cpus, arguments.upload_mb * 2**20)
     import ray
     from ray import serve

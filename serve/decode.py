@@ -3,8 +3,9 @@
 The program imports what decoding needs, once, and then forks a child for each line of its standard input, so
 that no child imports them again. A child has no keys in its environment, bounded memory and time, and nothing
 to lose: what kills it is an error of one request. A request is a line of JSON; its answer is the file `out`:
-frames with their shape before them, a JPEG, or on failure JSON with the kind and message of a MediaError. A
-line with the request's number and the child's exit status tells that it is done.
+frames with their shape (and what of the clip they are of) before them, a JPEG, or on failure JSON with the
+kind and message of a MediaError. A line with the request's number and the child's exit status tells that it
+is done.
 """
 
 import json
@@ -12,9 +13,11 @@ import os
 import resource
 import selectors
 import signal
+import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cinescribe.errors import MediaError
 
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cinescribe.media.probe import MediaInfo
+
 _MEMORY = 3 * 2**30  # bytes of address space
 _OUTPUT = 64 * 2**20  # bytes of an answer
 _SIDE = 448  # pixels of a query's longer side; encoders see 224 to 336
 _CLIP_FRAMES = 16
+_SEEN_SIDE = 1280  # pixels of the longer side of what is encoded to be described
+_SEEN_BYTES = 48 * 2**20  # of all its frames
 _PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -61,6 +68,18 @@ def clip(path: Path, pixels: int, seconds: float) -> "NDArray[np.uint8]":
     import numpy as np
 
     from cinescribe.media.frames import iter_frames
+
+    info = _checked_clip(path, pixels, seconds)
+    scale = min(1.0, _SIDE / max(info.width, info.height))
+    size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
+    count = min(_CLIP_FRAMES, max(1, int(info.duration * 2)))
+    rate = count / info.duration if info.duration > 0 else 1.0
+    parts = iter_frames(path, rate=rate, start=min(0.5 / rate, info.duration / 2), size=size)
+    return np.concatenate([part.frames for part in parts])
+
+
+def _checked_clip(path: Path, pixels: int, seconds: float) -> "MediaInfo":
+    """What the file of a clip is, which may be decoded. Raises MediaError."""
     from cinescribe.media.probe import open_media, probe
 
     with open_media(path) as container:
@@ -74,12 +93,78 @@ def clip(path: Path, pixels: int, seconds: float) -> "NDArray[np.uint8]":
     _check_pixels(info.width, info.height, pixels)
     if info.duration > seconds:
         raise MediaError("damaged", f"a clip may last at most {seconds:.0f} s")
-    scale = min(1.0, _SIDE / max(info.width, info.height))
-    size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
-    count = min(_CLIP_FRAMES, max(1, int(info.duration * 2)))
-    rate = count / info.duration if info.duration > 0 else 1.0
-    parts = iter_frames(path, rate=rate, start=min(0.5 / rate, info.duration / 2), size=size)
-    return np.concatenate([part.frames for part in parts])
+    return info
+
+
+def evenly(
+    path: Path, pixels: int, seconds: float, wanted: "Evenly"
+) -> tuple["NDArray[np.uint8]", tuple[float, float]]:
+    """The frames of features spread evenly over a clip, for an encoder to see.
+
+    Args:
+        path: of the clip.
+        pixels: most of a frame.
+        seconds: longest clip.
+        wanted: the features, and of which stretch of the clip.
+
+    Returns:
+        uint8 [features * offsets, H, W, 3], at the clip's own size or, where that is more than may be sent,
+        smaller; and the stretch in seconds.
+
+    Raises:
+        MediaError: no clip, damaged, too large, or too short for a feature ("too-short").
+    """
+    import numpy as np
+
+    from cinescribe.encoders.protocol import EncoderSpec
+    from cinescribe.media.frames import FrameReader
+
+    info = _checked_clip(path, pixels, seconds)
+    start, end = wanted["start"], min(wanted["end"] or info.duration, info.duration)
+    if not start < end:
+        raise MediaError("too-short", f"the clip lasts {info.duration:.2f} s and ends before the stretch")
+    if end - start > wanted["longest"]:
+        raise MediaError(
+            "damaged",
+            f"{end - start:.0f} s are more than the {wanted['longest']:.0f} s that are described at once; "
+            "give start and end",
+        )
+    spec = EncoderSpec("", wanted["hz"], 0, tuple(wanted["offsets"]))
+    count = spec.count(info.duration)
+    if not count:
+        raise MediaError("too-short", f"a clip of {info.duration:.2f} s is too short to be encoded")
+    first = min(int(start * spec.hz), count - 1)
+    stop = min(max(first + 1, int(np.ceil(end * spec.hz))), count)
+    numbers = first + np.linspace(0, stop - 1 - first, wanted["frames"]).round()
+    shown = np.rint((numbers[:, None] / spec.hz + np.asarray(spec.offsets)) * 1e6).astype(np.int64)
+    times, places = np.unique(shown, return_inverse=True)
+    most = _SEEN_BYTES / (3 * len(times) * info.width * info.height)
+    scale = min(1.0, _SEEN_SIDE / max(info.width, info.height), most**0.5)
+    size = (max(1, int(info.width * scale)), max(1, int(info.height * scale)))
+    parts = FrameReader(path, size=None if scale == 1.0 else size).at(times / 1e6)
+    frames = np.concatenate([part.frames for part in parts])
+    whole = (places.reshape(shown.shape) < len(frames)).all(1)  # the data may end before the clip should
+    if not whole.any():
+        raise MediaError("damaged", "the clip's picture ends before the stretch")
+    return frames[places.reshape(shown.shape)[whole].reshape(-1)], (start, end)
+
+
+class Evenly(TypedDict):
+    """Which frames `evenly` gives.
+
+    Attributes:
+        start, end: seconds of the clip; end None: to its end.
+        longest: most seconds of the stretch.
+        hz, offsets: of the encoder (`cinescribe.encoders.protocol.EncoderSpec`).
+        frames: features, as the model wants them.
+    """
+
+    start: float
+    end: float | None
+    longest: float
+    hz: float
+    offsets: Sequence[float]
+    frames: int
 
 
 def thumbnail(path: Path, time: float, width: int) -> bytes:
@@ -142,6 +227,9 @@ def _work(request: dict[str, Any]) -> int:
     try:
         if request["kind"] == "thumbnail":
             answer = thumbnail(path, request["time"], request["width"])
+        elif request["kind"] == "evenly":
+            frames, span = evenly(path, request["pixels"], request["clip_seconds"], request["wanted"])
+            answer = _shape(frames) + struct.pack("<2d", *span) + frames.tobytes()
         else:
             frames = picture_or_clip(path, request["pixels"], request["clip_seconds"])
             answer = _shape(frames) + frames.tobytes()
@@ -166,6 +254,7 @@ def main() -> int:
     import numpy  # noqa: F401
     from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401
 
+    import cinescribe.encoders.protocol
     import cinescribe.media.frames
     import cinescribe.media.probe  # noqa: F401
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import struct
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -15,6 +16,8 @@ from cinescribe.errors import MEDIA_ERROR_KINDS, MediaError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from serve.decode import Evenly
 
 _AT_ONCE = 4  # children of one replica
 _HEADER = 16  # bytes: the four numbers of the shape
@@ -45,6 +48,17 @@ class Decoder:
         answer = await self._ask(path, kind="frames", pixels=self._pixels, clip_seconds=self._clip_seconds)
         shape = np.frombuffer(answer[:_HEADER], "<u4")
         return np.frombuffer(answer[_HEADER:], np.uint8).reshape(shape)
+
+    async def evenly(self, path: Path, wanted: "Evenly") -> "tuple[NDArray[np.uint8], float, float]":
+        """See `serve.decode.evenly`: frames uint8 [N, H, W, 3], start and end. Raises MediaError."""
+        import numpy as np
+
+        answer = await self._ask(
+            path, kind="evenly", pixels=self._pixels, clip_seconds=self._clip_seconds, wanted=wanted
+        )
+        shape = np.frombuffer(answer[:_HEADER], "<u4")
+        start, end = struct.unpack("<2d", answer[_HEADER : 2 * _HEADER])
+        return np.frombuffer(answer[2 * _HEADER :], np.uint8).reshape(shape), start, end
 
     async def thumbnail(self, path: Path, time: float, width: int) -> bytes:
         """JPEG of the frame at `time`. Raises MediaError."""

@@ -28,6 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 UPLOAD = "/v1/search/upload"
+CAPTIONS = "/v1/captions"  # takes JSON, and uploads as well
 _MEDIA = "/v1/media/"
 _FORM = 64 * 1024  # bytes of an upload that are not the file
 _ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -94,7 +95,7 @@ class Gate:
         if not _ID.fullmatch(request_id):
             request_id = uuid.uuid4().hex
             headers["x-request-id"] = request_id
-        limits, upload = self._limits, scope["path"] == UPLOAD
+        limits, upload = self._limits, _is_upload(scope["path"], headers)
         body = _Body(
             receive,
             limits.upload + _FORM if upload else limits.body,
@@ -137,6 +138,11 @@ class Gate:
                 return
             lost = _Refused(503, "lost", "the service lost the request; try again in a moment")
             await reply.refuse(body.refused or lost)
+
+
+def _is_upload(path: str, headers: Headers) -> bool:
+    form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+    return path == UPLOAD or (path == CAPTIONS and form)
 
 
 def _check_head(scope: Scope, most: int) -> None:

@@ -34,13 +34,15 @@ class ErrorReply(BaseModel):
 _MEANINGS = {
     400: "the request is not understood",
     401: "a key is missing or wrong",
-    403: "an address that was not allowed, or a request from another site",
+    403: "an address that was not allowed, a request from another site, or a library that can't be written",
     404: "no such film, track or picture",
     408: "not done in time, or the request was too slow to arrive",
+    409: "somebody changed it since it was read, or what it needs is not there yet",
     413: "more than may be sent",
     415: "neither a picture nor a clip",
     416: "no such range of the film",
     422: "the request has the right form and can't be met",
+    500: "a fault of the service, or of its model on this clip",
     502: "an allowed address did not give what was asked of it",
     503: "full or not ready: try again after the seconds of Retry-After",
 }

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cinescribe.describe.clips import Style
 from cinescribe.search.query import Evidence, Filters, Query, Source
 from cinescribe.utterance import Role
 
@@ -142,6 +143,74 @@ class FilmsReply(BaseModel):
     next: str | None = Field(description="give this as `after` for the following ones")
 
 
+_Line = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class CaptionRequest(BaseModel):
+    """A clip to be described: a stretch of a film of the library, a file, or what is at an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    film: _Name | None = Field(None, description="id of a film of the library; needs start and end")
+    start: _Seconds | None = Field(None, description="of the stretch; of a clip that is sent, by default 0")
+    end: _Seconds | None = Field(
+        None, description="of the stretch; of a clip that is sent, by default its end"
+    )
+    context: list[_Line] = Field(
+        [], max_length=32, description="descriptions of what came before, in order; the model reads the last"
+    )
+    subtitles: list[_Line] | None = Field(
+        None, max_length=32, description="dialogue before, in order; absent: what the film's speech has"
+    )
+    names: list[_Name] = Field(
+        [], max_length=200, description="of the characters, for a model that reads names alone"
+    )
+    style: Style = Field(
+        "careful", description="careful: the best of five beams; quick: each next word the likeliest"
+    )
+    uri: _Address | None = Field(None, description="address of a clip that the operator allowed")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.film is not None and self.uri is not None:
+            raise ValueError("give a film or an address, not both")
+        if self.film is not None and (self.start is None or self.end is None):
+            raise ValueError("a film needs start and end, in seconds")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("start must be before end")
+        return self
+
+
+class CaptionModel(BaseModel):
+    """The model that wrote a description."""
+
+    name: str = Field(description="the last two parts of its folder's path")
+    weight: str = Field(description="digits of the SHA-256 of its files")
+
+
+class CaptionFeatures(BaseModel):
+    """What the model saw of a clip."""
+
+    encoder: str = Field(description="as in the table features/ENCODER")
+    hz: float = Field(description="features a second, of which it saw `frames`, evenly spread")
+    frames: int
+
+
+class CaptionReply(BaseModel):
+    """A description that a machine wrote, which may be wrong."""
+
+    text: str = Field(description="one sentence; empty when the model said nothing")
+    score: float = Field(description="0..1, how sure the model was: not how right")
+    film: str | None = Field(description="null: of a clip that was sent")
+    start: float
+    end: float
+    style: Style
+    model: CaptionModel
+    features: CaptionFeatures
+    machine_made: Literal[True] = True
+    took_ms: float
+
+
 class SessionRequest(BaseModel):
     """A key, exchanged for a session cookie by the page."""
 
@@ -156,3 +225,4 @@ class State(BaseModel):
     status: Literal["ready", "alive"]
     films: int = 0
     rows: dict[str, int] = Field(default={}, description="of the index, by table")
+    captions: bool = Field(default=False, description="whether POST /v1/captions has a model")

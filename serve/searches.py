@@ -4,12 +4,11 @@ import asyncio
 import dataclasses
 import json
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +17,7 @@ from starlette.datastructures import UploadFile
 
 from cinescribe.errors import MediaError
 from cinescribe.search.query import Answer, Query
-from serve.addresses import fetch, is_allowed
+from serve import uploads
 from serve.decoding import Decoder
 from serve.films import address, thumbnail, title
 from serve.finding import Finder, Refusal
@@ -58,15 +57,9 @@ def router(finder: Finder, decoder: Decoder, metrics: Metrics, settings: Setting
         began = time.perf_counter()
         query = asked.query()
         if uri := asked.image_uri or asked.clip_uri:
-            if not is_allowed(uri, settings.allow):
-                raise refusal(
-                    403, "address", "the service may not fetch from that address; upload the file instead"
-                )
             with tempfile.TemporaryDirectory(prefix="cinescribe-") as folder:
                 file = Path(folder) / "fetched"
-                await asyncio.to_thread(
-                    fetch, uri, settings.allow, file, settings.upload_bytes, settings.upload_seconds
-                )
+                await uploads.save_from(uri, file, settings)
                 query = dataclasses.replace(query, frames=await _frames(decoder, file))
         _check_asks(query)
         return await reply(query, began)
@@ -88,18 +81,11 @@ def router(finder: Finder, decoder: Decoder, metrics: Metrics, settings: Setting
                 raise refusal(422, "invalid", "give a file or an address, not both")
             with tempfile.TemporaryDirectory(prefix="cinescribe-") as folder:
                 path = Path(folder) / "uploaded"
-                await asyncio.to_thread(_copy, file.file, path, settings.upload_bytes)
+                await uploads.save(file, path, settings.upload_bytes)
                 query = dataclasses.replace(asked.query(), frames=await _frames(decoder, path))
         return await reply(query, began)
 
     return routes
-
-
-def _copy(source: IO[bytes], target: Path, most_bytes: int) -> None:
-    with target.open("wb") as file:
-        shutil.copyfileobj(source, file)
-        if file.tell() > most_bytes:
-            raise refusal(413, "too-large", f"a file may have at most {most_bytes / 2**20:.0f} MB")
 
 
 async def _frames(decoder: Decoder, path: Path) -> "NDArray[np.uint8]":
@@ -107,11 +93,7 @@ async def _frames(decoder: Decoder, path: Path) -> "NDArray[np.uint8]":
     try:
         return await decoder.frames(path)
     except MediaError as error:
-        message = str(error).replace(str(path), "the file")
-        status = {"not-media": 415, "empty": 422, "stalled": 422}.get(error.kind, 422)
-        if error.kind in ("crashed", "stalled"):
-            message = "the file can't be decoded within the limits of the service"
-        raise refusal(status, error.kind, message) from error
+        raise uploads.refused(error, path) from error
 
 
 def _check_asks(query: Query) -> None:

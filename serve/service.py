@@ -8,10 +8,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from cinescribe import __version__
-from serve import films, log, reference, replies, searches
+from serve import captions, films, log, reference, replies, searches
 from serve.access import COOKIE, PAGE, SESSION_SECONDS, Access, Keys
 from serve.catalog import Catalog
 from serve.decoding import Decoder
+from serve.describing import Describer
 from serve.finding import Finder
 from serve.gate import App, Gate, Limits
 from serve.metrics import Metrics
@@ -21,16 +22,20 @@ from serve.settings import Settings
 from serve.thumbnails import Thumbnails
 
 
-def guarded(settings: Settings, finder: Finder, replica: str = "0") -> App:
+def guarded(
+    settings: Settings, finder: Finder, replica: str = "0", describer: Describer | None = None
+) -> App:
     """The whole service as an ASGI application: the gate, who may ask, and the routes."""
     log.open_log(settings.log)
     keys, metrics = Keys(settings), Metrics(replica)
-    app = application(settings, finder, keys, metrics)
+    app = application(settings, finder, keys, metrics, describer)
     limits = Limits(upload=settings.upload_bytes, upload_seconds=settings.upload_seconds)
     return Gate(Access(app, settings, keys, metrics), limits)
 
 
-def application(settings: Settings, finder: Finder, keys: Keys, metrics: Metrics) -> FastAPI:
+def application(
+    settings: Settings, finder: Finder, keys: Keys, metrics: Metrics, describer: Describer | None = None
+) -> FastAPI:
     """The routes."""
     app = FastAPI(
         title="cinescribe",
@@ -46,8 +51,9 @@ def application(settings: Settings, finder: Finder, keys: Keys, metrics: Metrics
     app.include_router(searches.router(finder, decoder, metrics, settings), dependencies=known)
     pictures = Thumbnails(settings, decoder)
     app.include_router(films.router(catalog, pictures, settings), dependencies=known)
+    app.include_router(captions.router(describer, catalog, decoder, settings), dependencies=known)
     _add_sessions(app, keys)
-    _add_state(app, finder, metrics)
+    _add_state(app, finder, metrics, describer is not None)
 
     @app.exception_handler(ClientDisconnect)
     async def _(_: Request, __: ClientDisconnect) -> Response:
@@ -106,7 +112,7 @@ def _add_sessions(app: FastAPI, keys: Keys) -> None:
         return reply
 
 
-def _add_state(app: FastAPI, finder: Finder, metrics: Metrics) -> None:
+def _add_state(app: FastAPI, finder: Finder, metrics: Metrics, captions_there: bool) -> None:
     @app.get("/healthz", tags=["state"], summary="Whether the service is alive")
     async def alive() -> State:
         return State(status="alive")
@@ -117,7 +123,7 @@ def _add_state(app: FastAPI, finder: Finder, metrics: Metrics) -> None:
             state = await finder.state()
         except Exception as error:
             raise refusal(503, "not-ready", "the index can't be asked yet", {"Retry-After": "1"}) from error
-        return State(status="ready", films=state.films, rows=dict(state.rows))
+        return State(status="ready", films=state.films, rows=dict(state.rows), captions=captions_there)
 
     @app.get("/metrics", tags=["state"], responses=declared(401), response_class=Response)
     async def measured() -> Response:

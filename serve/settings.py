@@ -11,6 +11,30 @@ _SHORTEST_KEY = 16  # characters; shorter ones can be guessed over HTTP
 
 
 @dataclass(frozen=True, slots=True)
+class Describing:
+    """The model that describes clips (`serve.describing.described_by` reads it from the model's folder).
+
+    Attributes:
+        folder: of an AutoAD, on every machine that has a replica.
+        features: encoder of its frames, as in `features/<encoder>`.
+        hz: features a second.
+        frames: features of a clip.
+        encoder: that encoder as `cinescribe extract --encoders` takes it; "": not known, so no clip that is
+            sent can be encoded.
+        offsets: of that encoder (`cinescribe.encoders.protocol.EncoderSpec`).
+        seconds: longest stretch that is described.
+    """
+
+    folder: str
+    features: str
+    hz: float
+    frames: int
+    encoder: str = ""
+    offsets: tuple[float, ...] = ()
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How a service behaves; what it is deployed on (replicas, ports) is not here.
 
@@ -25,6 +49,7 @@ class Settings:
         upload_bytes: most bytes of an uploaded or fetched picture or clip.
         upload_seconds: most seconds an upload may take to arrive, and a fetch.
         search_seconds: most seconds of a search, waiting included.
+        caption_seconds: most seconds of a description, waiting included.
         decode_seconds: most seconds of the decoding of one picture, clip or thumbnail.
         pixels: most pixels of a picture, or of one frame of a clip.
         clip_seconds: longest clip that may be searched with.
@@ -33,6 +58,7 @@ class Settings:
         log: file that requests are logged to; "": standard error of the replica.
         names: host names that the service answers to, so that no other name can be made to lead a browser
             here; (): all.
+        describing: what describes clips; None: nothing does.
     """
 
     root: str
@@ -46,6 +72,7 @@ class Settings:
     upload_bytes: int = 64 * 2**20
     upload_seconds: float = 60.0
     search_seconds: float = 30.0
+    caption_seconds: float = 30.0
     decode_seconds: float = 20.0
     pixels: int = 50_000_000
     clip_seconds: float = 120.0
@@ -53,6 +80,7 @@ class Settings:
     cache_bytes: int = 256 * 2**20
     log: str = ""
     names: tuple[str, ...] = ()
+    describing: Describing | None = None
 
     @property
     def cache_folder(self) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from cinescribe.describe.placement import Sentence, Span
 from cinescribe.errors import MediaError
 from cinescribe.tables import Features
 from cinescribe.utterance import Utterance
+
+if TYPE_CHECKING:
+    from cinescribe.models.autoad_files import Inputs
 
 
 class FilmDescriber:
@@ -83,24 +87,39 @@ class FilmDescriber:
 
     def _whole(self, film: str, features: Features) -> NDArray[np.float16]:
         """[T, width] without holes: NaN where a chunk is missing."""
-        there = f"features/{self.inputs.features} of {film}"
-        if features.hz != self.inputs.hz:
-            raise MediaError(
-                "missing",
-                f"{there} are {features.hz:g} a second, and the model was trained on {self.inputs.hz:g}; "
-                "extract them so",
-            )
         width = self._model.config.frame_width
-        if features.array.shape[1] != width:
-            raise MediaError(
-                "missing",
-                f"{there} are {features.array.shape[1]} numbers wide, and the model was trained on {width}; "
-                "extract them with the encoder it was trained with",
-            )
+        check_features(film, features, self.inputs, width)
         rows = np.round(features.times * features.hz).astype(np.int64)
         whole = np.full((rows[-1] + 1, width), np.nan, np.float16)
         whole[rows] = features.array
         return whole
+
+
+def check_features(film: str, features: Features, inputs: "Inputs", width: int) -> None:
+    """Check that features are such as a model was trained on.
+
+    Args:
+        film: its name in errors.
+        features: of the film, or of a stretch of it.
+        inputs: of the model.
+        width: of a feature, as the model takes it.
+
+    Raises:
+        MediaError: they are of another rate or width.
+    """
+    there = f"features/{inputs.features} of {film}"
+    if features.hz != inputs.hz:
+        raise MediaError(
+            "missing",
+            f"{there} are {features.hz:g} a second, and the model was trained on {inputs.hz:g}; "
+            "extract them so",
+        )
+    if features.array.shape[1] != width:
+        raise MediaError(
+            "missing",
+            f"{there} are {features.array.shape[1]} numbers wide, and the model was trained on {width}; "
+            "extract them with the encoder it was trained with",
+        )
 
 
 def weight_of(folder: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cinescribe.encoders.protocol import Encoder, EncoderSpec
-from cinescribe.errors import UsageError
+from cinescribe.errors import UsageError, WeightsError
 
 # Each module has `spec(model, hz)` and `load(model, hz, *, device, threads)`; "" and None: its defaults.
 ENCODERS: Mapping[str, str] = {
@@ -53,6 +53,32 @@ def load(written: str, *, device: str = "cpu", threads: int = 0) -> Encoder:
     module, model, hz = _parse(written)
     loaded: Encoder = module.load(model, hz, device=device, threads=threads)
     return loaded
+
+
+def of_table(name: str, hz: float) -> str:
+    """The encoder, as it is written, that fills the table `features/<name>` at that rate.
+
+    Returns:
+        "" where the name doesn't tell it, as of a checkpoint by its path.
+    """
+    candidates = [f"{kind}@{hz:g}" for kind in ENCODERS] + [f"s3d:joint@{hz:g}"]
+    if name.startswith("clip-"):
+        import open_clip
+
+        words = re.split(r"\W|_", name)
+        candidates += [
+            f"clip:{architecture}/{tag}@{hz:g}"
+            for architecture, tag in open_clip.list_pretrained()
+            if set(re.split(r"\W|_", tag)) <= set(words)
+        ]
+    for written in candidates:
+        try:
+            found = spec(written)
+        except (UsageError, WeightsError):  # another encoder, of which something is missing here
+            continue
+        if (found.name, found.hz) == (name, hz):
+            return written
+    return ""
 
 
 def _parse(written: str) -> tuple[Any, str, float | None]:

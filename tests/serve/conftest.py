@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from serve.describing import Describer
 from serve.finding import Finder, Index, LocalFinder
 from serve.service import guarded
 from serve.settings import Settings
 from tests.media.conftest import bucket  # noqa: F401
+from tests.serve.captioning import save_model
 from tests.serve.library import write_library
 
 
@@ -20,13 +22,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def describer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny AutoAD."""
+    return save_model(tmp_path_factory.mktemp("describer") / "best")
+
+
+@pytest.fixture(scope="session")
 def service_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The log of the requests to `service`."""
     return tmp_path_factory.mktemp("log") / "requests.jsonl"
 
 
 @pytest.fixture(scope="package")
-def service(library: Path, service_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service(
+    library: Path, describer: Path, service_log: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The URL of the real service over that library, on Ray Serve; one for these tests, without keys."""
     from serve.app import Arguments
     from serve.command import free_port, running
@@ -40,6 +50,9 @@ def service(library: Path, service_log: Path, tmp_path_factory: pytest.TempPathF
         refresh=2.0,
         ongoing=8,
         queued=8,
+        describer=str(describer),
+        caption_batch=2,
+        caption_queued=1,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -72,8 +85,10 @@ def connect(index: Index) -> Iterator[Callable[[Settings], TestClient]]:
     """Clients of the whole application in this process, without Ray."""
     with ExitStack() as open_clients:
 
-        def client(settings: Settings, finder: Finder | None = None) -> TestClient:
-            app = guarded(settings, finder or LocalFinder(index))
+        def client(
+            settings: Settings, finder: Finder | None = None, describer: Describer | None = None
+        ) -> TestClient:
+            app = guarded(settings, finder or LocalFinder(index), describer=describer)
             made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
             return open_clients.enter_context(made)
 
