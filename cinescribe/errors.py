@@ -48,3 +48,7 @@ class SubtitleError(CinescribeError):
 
 class UsageError(CinescribeError):
     """Arguments that can't be met (an empty input, an unknown model)."""
+
+
+class ConflictError(CinescribeError):
+    """Somebody else changed it since it was read; nothing was overwritten."""

@@ -154,14 +154,20 @@ def list_folders(folder: str) -> set[str]:
         }
 
 
-def list_stamps(folder: str) -> dict[str, str]:
+def list_stamps(folder: str, begins: str = "") -> dict[str, str]:
     """The files directly in a folder, as `list_names`, each with what changes when it is written anew.
 
     On S3 that is the object's ETag, in a folder the file's size and time.
+
+    Args:
+        folder: local or on S3.
+        begins: only files whose names begin so.
     """
     if not is_s3(folder):
         stamps = {}
         for name in list_names(folder):
+            if not name.startswith(begins):
+                continue
             try:
                 entry = os.stat(os.path.join(folder, name))
             except FileNotFoundError:  # deleted meanwhile
@@ -171,7 +177,9 @@ def list_stamps(folder: str) -> dict[str, str]:
     bucket, prefix = _location(join(folder, ""))
     with _explained(folder):
         pages = (
-            s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+            s3_client()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=bucket, Prefix=prefix + begins, Delimiter="/")
         )
         items = [item for page in pages for item in page.get("Contents", ())]
     return {item["Key"][len(prefix) :]: item["ETag"].strip('"') for item in items}

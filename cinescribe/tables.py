@@ -46,6 +46,15 @@ def _list(**fields: pa.DataType) -> pa.DataType:
 
 
 _WORDS = _list(start=pa.float64(), end=pa.float64(), text=pa.string(), probability=pa.float64())
+_CUES = _list(start=pa.float64(), end=pa.float64(), text=pa.string(), score=pa.float64())
+_SENTENCE: Mapping[str, pa.DataType] = {
+    "start": pa.float64(),
+    "end": pa.float64(),
+    "text": pa.string(),
+    "score": pa.float64(),
+    "cue": pa.int32(),
+    "reason": pa.string(),
+}
 
 SCHEMAS: Mapping[str, pa.Schema] = {
     # Which films a run is about; `etag` changes when the film's bytes do.
@@ -125,20 +134,39 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         weights=_list(role=pa.string(), weight=pa.string()),
     ),
     # What a trained model says of each interval of a film (`start` to `end`, `score` 0..1), and the cue that
-    # it became: its number in `cues`, or -1 and the reason (`cinescribe.describe.placement.Reason`).
+    # it became: its number among the cues, or -1 and the reason (`cinescribe.describe.placement.Reason`).
+    # `generated` and `generated_cues` are the machine's alone, `sentences` and `cues` what people made of
+    # them: `correction` is the version of a person's correction in it, `corrections` the stamp of them all.
     "descriptions": _schema(
         film_id=pa.string(),
         etag=pa.string(),
-        cues=_list(start=pa.float64(), end=pa.float64(), text=pa.string(), score=pa.float64()),
-        sentences=_list(
-            start=pa.float64(),
-            end=pa.float64(),
-            text=pa.string(),
-            score=pa.float64(),
-            cue=pa.int32(),
-            reason=pa.string(),
+        cues=_CUES,
+        sentences=_list(**_SENTENCE, correction=pa.string()),
+        generated_cues=_CUES,
+        generated=_list(**_SENTENCE),
+        corrections=pa.string(),
+        placement=pa.struct(
+            [
+                *(
+                    pa.field(name, pa.float64(), nullable=False)
+                    for name in ("words_per_minute", "shortest_gap", "apart", "early", "late")
+                ),
+                pa.field("over_narrator", pa.bool_(), nullable=False),
+            ]
         ),
         weights=_list(role=pa.string(), weight=pa.string()),
+    ),
+    # What people made of generated descriptions, a file a correction: of the sentence of [start, end), in
+    # seconds to the millisecond. `kind` is text (theirs), removed (nothing is said there), or machine (theirs
+    # was taken back); `time` is when, UTC, ISO 8601.
+    "corrections": _schema(
+        film_id=pa.string(),
+        start=pa.float64(),
+        end=pa.float64(),
+        kind=pa.string(),
+        text=pa.string(),
+        author=pa.string(),
+        time=pa.string(),
     ),
     # Films that could not be done, with a message a person can act on.
     "errors": _schema(film_id=pa.string(), stage=pa.string(), kind=pa.string(), message=pa.string()),

@@ -8,7 +8,9 @@ writing one row per film into the table of its name:
 
 Before the row come the film's files: `files/<film>.described.vtt` and, with a voice, the described track
 (`.described.m4a`) and the film with it beside its own sound (`.described.mp4`). A film whose rows changed is
-done again; started again after any stop, a run does what is missing.
+done again; started again after any stop, a run does what is missing. People's corrections (the table
+`corrections`) are brought in: a film where they changed is placed, written and spoken again, and what the
+machine said of it stays as it is.
 """
 
 import argparse
@@ -16,57 +18,27 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cinescribe import storage, tables
 from cinescribe.cineworld.voices import VOICES
-from cinescribe.describe import track
+from cinescribe.describe import corrections, track
 from cinescribe.describe.describer import FilmDescriber
 from cinescribe.describe.intervals import merge_shots, read_intervals
-from cinescribe.describe.phrases import forms
-from cinescribe.describe.placement import Placed, PlacementSettings, Span, place
-from cinescribe.errors import MediaError, UsageError
+from cinescribe.describe.placement import PlacementSettings, Span
+from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef, list_films
-from cinescribe.utterance import Utterance
 from pipelines import cluster, command, described, listing, plan, progress, units
-from pipelines.align import read_features, read_speech
 from pipelines.command import Common
+from pipelines.describe_stage import TABLE, DescribeStage, Describing
 from pipelines.films import prepare_films
 from pipelines.run import Record, finish, follow
-from pipelines.units import Job, Numbers, Passenger
 
-STAGES = (plan.SHARED, "descriptions")
+STAGES = (plan.SHARED, TABLE)
 _PLAN = "tables/describe"  # of the second stage, which goes by the rows it reads
-_LIMIT = 100.0  # seconds of work for a second of film, after which it turns in circles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Describing:
-    """What the rows depend on besides the films and their tables.
-
-    Attributes:
-        model: folder of an AutoAD.
-        beams: of the search for each sentence.
-        placement: of the cues.
-        shortest, longest: seconds of the intervals that are made of the shots.
-        intervals: address of a file with intervals in place of these, "" for none.
-        over_narrator: the film's own description counts as silence.
-        voice: that speaks the cues, "" for none.
-        duck: dB by which the film is lowered under it.
-    """
-
-    model: str
-    beams: int = 5
-    placement: PlacementSettings = field(default_factory=PlacementSettings)
-    shortest: float = 3.0
-    longest: float = 12.0
-    intervals: str = ""
-    over_narrator: bool = False
-    voice: str = ""
-    duck: float = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,113 +46,7 @@ class Config(Common):
     """One run of the pipeline; see `--help` for what each means."""
 
     describing: Describing
-
-
-# ---- the stage ----------------------------------------------------------------------------------
-
-
-class DescribeStage:
-    """Describe films with a model that is loaded once."""
-
-    def __init__(
-        self,
-        job: Job,
-        settings: Describing,
-        given: Mapping[str, Sequence[Span]],
-        cast: Mapping[str, Sequence[str]],
-        threads: int,
-        device: str,
-    ) -> None:
-        self.job, self.settings, self.given, self.cast = job, settings, given, cast
-        made, self.fault = units.made(
-            lambda: FilmDescriber(Path(settings.model), beams=settings.beams, device=device, threads=threads)
-        )
-        self.describer: FilmDescriber = made  # type: ignore[assignment]  # not used when there is a fault
-
-    def __call__(self, passenger: Passenger) -> Passenger:
-        """Describe one film."""
-        if self.fault:
-            return {**passenger, "message": passenger["message"] or self.fault}
-        try:
-            film = tables.read_row(self.job.out, "films", passenger["film_id"])
-        except (UsageError, OSError) as error:
-            return {**passenger, "message": str(error)}
-        limit = _LIMIT * film["duration"] if film else 0.0
-        return units.attempt(self.job, "descriptions", passenger, partial(self.work, film), limit)
-
-    def work(self, known: tables.Row | None, film: FilmRef, path: Path) -> tuple[tables.Row, Numbers]:
-        """The row of `descriptions`; the files come before it, for the row is what counts."""
-        if known is None:
-            raise UsageError(f"{self.job.out}: the row of {film.film_id} in films is gone; run again")
-        out, settings = self.job.out, self.settings
-        speech = self._speech(known)
-        features = read_features(out, self.describer.inputs.features, film.film_id)
-        if features.etag != known["etag"]:
-            raise MediaError("damaged", _of_another_version(out, "features", film.film_id, "extract"))
-        sentences = self.describer(
-            film.film_id, features, self._intervals(known), speech, self.cast.get(film.film_id, ())
-        )
-        voice = track.voice_named(settings.voice) if settings.voice else None
-        lines = [(u.start, u.end) for u in speech if not (settings.over_narrator and u.role == "narrator")]
-        seconds = None
-        if voice:
-            texts = [text for sentence in sentences for text in forms(sentence.text)]
-            seconds = track.measure(texts, voice).__getitem__
-        placed = place(sentences, lines, known["duration"], settings.placement, seconds)
-        cues = [one.cue for one in placed if one.cue]
-        described.write_text(out, film.film_id, cues)
-        if voice:
-            described.write_sound(out, film.film_id, path, cues, voice, track.Mix(duck=settings.duck))
-        row = description_row(known, placed, {"autoad": self.describer.weight} | dict(features.weights))
-        return row, {
-            "duration": known["duration"],
-            "sentences": len(placed),
-            "cues": len(cues),
-            "described": sum(cue.end - cue.start for cue in cues),
-        }
-
-    def _speech(self, known: tables.Row) -> list[Utterance]:
-        """All that is said in the film; without it nobody knows where a cue may be."""
-        if not known["audio_rate"]:
-            return []
-        speech = read_speech(self.job.out, known["film_id"])
-        if speech["etag"] != known["etag"]:
-            raise MediaError(
-                "damaged", _of_another_version(self.job.out, "speech", known["film_id"], "transcribe")
-            )
-        return tables.utterances_of(speech)
-
-    def _intervals(self, known: tables.Row) -> Sequence[Span]:
-        if not self.settings.intervals:
-            shots = [(shot["start"], shot["end"]) for shot in known["shots"]]
-            if not shots:
-                raise MediaError("no-video", f"{known['uri']}: has no picture to describe; give a film")
-            return merge_shots(shots, self.settings.shortest, self.settings.longest)
-        given = [span for span in self.given.get(known["film_id"], ()) if span[0] < known["duration"]]
-        if not given:
-            raise MediaError(
-                "missing", f"{self.settings.intervals}: no interval within {known['film_id']}; add its rows"
-            )
-        return given
-
-
-def description_row(film: tables.Row, placed: Sequence[Placed], weights: Mapping[str, str]) -> tables.Row:
-    """The row of `descriptions` of a film, from its row of `films` and what became of its sentences."""
-    numbers = iter(range(len(placed)))
-    return {
-        "film_id": film["film_id"],
-        "etag": film["etag"],
-        "cues": [asdict(one.cue) for one in placed if one.cue],
-        "sentences": [
-            {**asdict(one.sentence), "cue": next(numbers) if one.cue else -1, "reason": one.reason}
-            for one in placed
-        ],
-        "weights": [{"role": role, "weight": weight} for role, weight in sorted(weights.items())],
-    }
-
-
-def _of_another_version(out: str, table: str, film_id: str, command_: str) -> str:
-    return f"{out}: {table} of {film_id} are of another version of the film; `cinescribe {command_}` it again"
+    anew: bool = False
 
 
 # ---- the run ------------------------------------------------------------------------------------
@@ -210,17 +76,32 @@ def run(config: Config) -> int:
         if unknown:
             stack.enter_context(cluster.session(config.address))
         if not prepare_films(config, "describe", films, unknown, record):
-            return _end(config, films, progress.Report(0, 0, quiet=config.quiet), record)
+            return _end(config, films, progress.Report(0, 0, quiet=config.quiet), record, {})
         pending = _plan_descriptions(config, films, inputs.features, weight, given)
+        changed = _corrected_films(config, films)
+        again = changed.keys() - {unit.film.film_id for unit in pending}
+        pending += [plan.Unit(changed[film_id][0], (TABLE,)) for film_id in sorted(again)]
         report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
         record.content["films_to_describe"] = len(pending)
         if not pending:
             report.say(
                 f"Nothing to do: all {len(films)} films were done or failed before (again: --retry-failed)."
             )
-        elif not (config.strict and plan.standing(config.out, films, STAGES)["descriptions"].failed):
+        elif not (config.strict and plan.standing(config.out, films, STAGES)[TABLE].failed):
             _process(config, pending, given, cast, report, record)
-    return _end(config, films, report, record)
+    return _end(config, films, report, record, changed)
+
+
+def _corrected_films(config: Config, films: Sequence[FilmRef]) -> dict[str, tuple[FilmRef, str]]:
+    """The films whose description is there and was corrected since, by id, with the stamp it has."""
+    stamps = corrections.stamps(config.out)
+    found = {}
+    for film in films:
+        if stamp := stamps.get(tables.file_name(film.film_id).removesuffix(".parquet")):
+            row = tables.read_row(config.out, TABLE, film.film_id)
+            if row and row.get("corrections") != stamp:
+                found[film.film_id] = film, str(row.get("corrections"))
+    return found
 
 
 def _plan_descriptions(
@@ -237,6 +118,8 @@ def _plan_descriptions(
     settings = {**asdict(config.describing), "model": weight}
     if given:
         settings["intervals"] = listing.together({film: repr(spans) for film, spans in given.items()})
+    if config.anew and plan.settings_of(config.out, _PLAN) not in ({}, json.loads(json.dumps(settings))):
+        _take_back(config.out)
     return plan.make_plan(
         config.out,
         _PLAN,
@@ -246,6 +129,15 @@ def _plan_descriptions(
         files_of=partial(described.addresses, config.out),
         retry_failed=config.retry_failed,
     )
+
+
+def _take_back(out: str) -> None:
+    """Delete all that was generated with other settings; the plan last, for it tells of them."""
+    for film_id in listing.rows_of_films(out, (TABLE,)):
+        for address in described.addresses(out, film_id):
+            storage.delete(address)
+        tables.delete_row(out, TABLE, film_id)
+    storage.delete(plan.address(out, _PLAN))
 
 
 def _process(
@@ -287,9 +179,9 @@ def _process(
         if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
             return
     by_id = {unit.film.film_id: unit.film for unit in pending}
-    stands = plan.standing(config.out, list(by_id.values()), STAGES)["descriptions"]
+    stands = plan.standing(config.out, list(by_id.values()), STAGES)[TABLE]
     for outcome in units.write_crashed(
-        job, "descriptions", [(by_id[film_id], None) for film_id in sorted(stands.missing)]
+        job, TABLE, [(by_id[film_id], None) for film_id in sorted(stands.missing)]
     ):
         report.unit(outcome)
 
@@ -306,18 +198,34 @@ def _cast(out: str) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _end(config: Config, films: Sequence[FilmRef], report: progress.Report, record: Record) -> int:
-    """Count, tell, and give the exit code."""
+def _end(
+    config: Config,
+    films: Sequence[FilmRef],
+    report: progress.Report,
+    record: Record,
+    changed: Mapping[str, tuple[FilmRef, str]],
+) -> int:
+    """Count, tell, and give the exit code; `changed`: films whose corrections were to be brought in."""
     did = report.totals.sums
     rows = [
         ("sentences", str(did["sentences"])),
         ("of them placed", str(did["cues"])),
         ("description", f"{did['described'] / 60:.1f} min"),
+        ("corrected by people", f"{did['corrected']} sentences"),
     ]
+    if did["without"]:
+        rows.append(("corrections left over", f"{did['without']}, of intervals that are no more"))
     places = [("files", storage.join(config.out, "files"))]
-    return finish(
-        config, films, plan.standing(config.out, films, STAGES), report, record, rows=rows, places=places
-    )
+    standings = plan.standing(config.out, films, STAGES)
+    code = finish(config, films, standings, report, record, rows=rows, places=places)
+    now = _corrected_films(config, [film for film, _ in changed.values()])
+    if left := [film_id for film_id, known in now.items() if known == changed[film_id]]:
+        progress.complain(
+            f"{len(left)} of {len(films)} films have corrections that are not in their description yet "
+            f"({', '.join(left[:3])}); see the table errors, and run the same command again"
+        )
+        return code or 1
+    return code
 
 
 # ---- the command --------------------------------------------------------------------------------
@@ -368,6 +276,12 @@ def parser() -> argparse.ArgumentParser:
         help="also write the described track and the film with it; needs 'cinescribe[voices]'; English",
     )
     number("--duck", plain.duck, "dB by which the film is lowered under the voice")
+    p.add_argument(
+        "--anew",
+        action="store_true",
+        help="where descriptions were made with another model or other settings: make all of them anew; "
+        "people's corrections stay",
+    )
     command.add_common(p)
     return p
 

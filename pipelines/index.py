@@ -1,4 +1,4 @@
-"""Tables of speech and features to an index of moments: `python -m pipelines.index DIR`.
+"""Tables of speech, descriptions and features to an index of moments: `python -m pipelines.index DIR`.
 
 The rows of films whose tables changed since they were last indexed are made anew; turning sentences into
 vectors is the work, and many films are shared out by Ray. This process alone commits them, some films at a
@@ -20,16 +20,18 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cinescribe import storage, tables
+from cinescribe.describe import corrections
 from cinescribe.encoders import text as sentences
 from cinescribe.encoders.visual_words import Kind
 from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.media.library import FilmRef
-from cinescribe.search.documents import clip_rows, text_rows, word_rows
+from cinescribe.search.documents import clip_rows, generated_rows, text_rows, word_rows
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
 from pipelines import cluster, command, listing, plan, progress, units
 from pipelines.units import Passenger
 
 _STAGE = "index"
+_TEXTS = ("speech", "descriptions")
 _KINDS: tuple[Kind, ...] = ("objects", "actions")
 _COMMIT_ROWS = 20_000  # rows of evidence a commit, about
 _COMMIT_SECONDS = 60.0  # after which what there is is committed
@@ -87,8 +89,9 @@ class FilmIndexer:
         except CinescribeError as error:
             return {**passenger, "stage": _STAGE, "kind": "damaged", "message": str(error)}
         except pa.ArrowInvalid as error:
-            path = storage.join(self.root, "speech", tables.file_name(film_id))
-            why = f"{path}: not a row of that table ({error}); delete it and transcribe again"
+            name = tables.file_name(film_id)
+            places = " or ".join(storage.join(self.root, table, name) for table in _TEXTS)
+            why = f"{places}: not a row of that table ({error}); delete it and make it again"
             return {**passenger, "stage": _STAGE, "kind": "damaged", "message": why}
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -99,11 +102,16 @@ class FilmIndexer:
     def work(self, film_id: str) -> tuple[dict[str, pa.Table], str]:
         """The rows of a film, by table of the index, and the model of its CLIP features."""
         rows, clip_model = {}, ""
+        texts = []
         if (speech := tables.read_row(self.root, "speech", film_id)) is not None:
             if speech["film_id"] != film_id:
                 path = storage.join(self.root, "speech", tables.file_name(film_id))
                 raise UsageError(f"{path}: holds another film's speech; delete it and transcribe again")
-            rows["texts"] = text_rows(speech, self.encoder)
+            texts.append(text_rows(speech, self.encoder))
+        if (described := tables.read_row(self.root, "descriptions", film_id)) is not None:
+            texts.append(generated_rows(described, corrections.read(self.root, film_id), self.encoder))
+        if texts:
+            rows["texts"] = pa.concat_tables(texts)
         features = {kind: tables.read_features(self.root, kind, film_id) for kind in _KINDS}
         if known := {kind: film for kind, film in features.items() if film is not None}:
             rows["visuals"] = word_rows(film_id, known)
@@ -174,7 +182,11 @@ def find_films(root: str, clip: str) -> dict[str, Film]:
         raise UsageError(f"{root}: no features {clip!r}; there are: {', '.join(sorted(encoders)) or 'none'}")
     chosen = [tables.FEATURES + name for name in (*_KINDS, clip) if name in encoders]
     films = {}
-    for film_id, by_table in listing.rows_of_films(root, ("speech", *chosen)).items():
+    for film_id, by_table in listing.rows_of_films(root, (*_TEXTS, corrections.TABLE, *chosen)).items():
+        if "descriptions" not in by_table:
+            by_table.pop(corrections.TABLE, None)
+        if not by_table:
+            continue
         stamps = {table: listing.together(names) for table, names in by_table.items()}
         stamps["sentence"] = sentences.DEFAULT
         if clip and tables.FEATURES + clip in by_table:

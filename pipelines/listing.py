@@ -13,14 +13,13 @@ def rows_of_films(root: str, film_tables: Iterable[str]) -> dict[str, dict[str, 
 
     Args:
         root: folder or `s3://` prefix of the tables.
-        film_tables: their names; those of features have a row a chunk.
+        film_tables: their names; some have several files a film, with the part's name behind an @.
     """
     files: dict[str, dict[str, dict[str, str]]] = {}  # file name of the film -> table -> name -> stamp
     for table in film_tables:
         for name, stamp in storage.list_stamps(storage.join(root, table)).items():
             if name.endswith(".parquet"):
-                whole = name.removesuffix(".parquet")
-                key = whole.rpartition("@")[0] if table.startswith(tables.FEATURES) else whole
+                key = name.removesuffix(".parquet").partition("@")[0]  # no film's name has an @
                 files.setdefault(key, {}).setdefault(table, {})[name] = stamp
     return {_film_id(root, key, by_table): by_table for key, by_table in sorted(files.items())}
 

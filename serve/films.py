@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from cinescribe import tables
 from cinescribe.subtitles import to_vtt
 from serve.catalog import Catalog
+from serve.descriptions import LANGUAGE, Descriptions
 from serve.media import container_is_playable, open_film, respond
 from serve.replies import declared, refusal
 from serve.schemas import FilmDetail, FilmsReply, FilmSummary, Track, Voice
@@ -20,6 +21,7 @@ from serve.thumbnails import Thumbnails
 
 FilmId = Annotated[str, Path(description="as in the list of films; slashes may stay", max_length=4096)]
 _LABELS = {"captions": "Dialogue", "descriptions": "Audio description"}
+_MACHINE = "Machine-made description"
 _ROLES = {"dialogue": ("dialogue", "unknown"), "descriptions": ("narrator",)}
 
 
@@ -38,8 +40,10 @@ def thumbnail(film_id: str, time: float) -> str:
     return address("thumbnails", film_id, f"time={max(time, 0.0):.1f}")
 
 
-def router(catalog: Catalog, thumbnails: Thumbnails, settings: Settings) -> APIRouter:
-    """The routes, over a catalog of films."""
+def router(
+    catalog: Catalog, descriptions: Descriptions, thumbnails: Thumbnails, settings: Settings
+) -> APIRouter:
+    """The routes, over a catalog of films and what was generated of them."""
     routes = APIRouter(prefix="/v1", tags=["films"])
 
     async def row_of(film_id: str) -> tables.Row:
@@ -55,14 +59,14 @@ def router(catalog: Catalog, thumbnails: Thumbnails, settings: Settings) -> APIR
         query: Annotated[str, Query(max_length=200, description="part of the id")] = "",
     ) -> FilmsReply:
         page = catalog.page(limit, after, query)
-        return FilmsReply(films=[_summary(row, catalog) for row in page.rows], next=page.next)
+        return FilmsReply(films=[_summary(row, catalog, descriptions) for row in page.rows], next=page.next)
 
     @routes.get(
         "/films/{film_id:path}", responses=declared(401, 404, 422), summary="A film: tracks and voices"
     )
     async def film(film_id: FilmId) -> FilmDetail:
         row = await row_of(film_id)
-        return await run_in_threadpool(_detail, row, catalog)
+        return await run_in_threadpool(_detail, row, catalog, descriptions)
 
     @routes.api_route(
         "/media/{film_id:path}",
@@ -91,12 +95,21 @@ def router(catalog: Catalog, thumbnails: Thumbnails, settings: Settings) -> APIR
         response_class=Response,
         summary="What is said or described, as WebVTT",
     )
-    async def track(film_id: FilmId, kind: Literal["dialogue", "descriptions"] = "dialogue") -> Response:
+    async def track(
+        film_id: FilmId,
+        kind: Annotated[
+            Literal["dialogue", "descriptions", "generated"],
+            Query(description="descriptions: by the film's own narrator; generated: by a machine, corrected"),
+        ] = "dialogue",
+    ) -> Response:
         await row_of(film_id)
-        speech = await run_in_threadpool(catalog.speech, film_id)
-        if speech is None:
-            raise refusal(404, "no-track", "the film was not transcribed yet")
-        text = await run_in_threadpool(_vtt, speech, kind)
+        if kind == "generated":
+            text = await run_in_threadpool(descriptions.vtt, film_id)
+        else:
+            speech = await run_in_threadpool(catalog.speech, film_id)
+            if speech is None:
+                raise refusal(404, "no-track", "the film was not transcribed yet")
+            text = await run_in_threadpool(_vtt, speech, kind)
         return Response(
             text, media_type="text/vtt; charset=utf-8", headers={"cache-control": "private, no-cache"}
         )
@@ -126,8 +139,14 @@ def router(catalog: Catalog, thumbnails: Thumbnails, settings: Settings) -> APIR
     return routes
 
 
-def _summary(row: tables.Row, catalog: Catalog) -> FilmSummary:
+def _summary(row: tables.Row, catalog: Catalog, descriptions: Descriptions) -> FilmSummary:
     film_id = row["film_id"]
+    tracks = _tracks(film_id, catalog.roles(film_id))
+    if descriptions.has(film_id):
+        source = address("tracks", film_id, "kind=generated")
+        tracks.append(
+            Track(kind="descriptions", language=LANGUAGE, label=_MACHINE, src=source, machine_made=True)
+        )
     return FilmSummary(
         film_id=film_id,
         title=title(film_id),
@@ -138,7 +157,7 @@ def _summary(row: tables.Row, catalog: Catalog) -> FilmSummary:
         playable=container_is_playable(row["uri"]),
         thumbnail=thumbnail(film_id, row["duration"] / 4),
         media=address("media", film_id),
-        tracks=_tracks(film_id, catalog.roles(film_id)),
+        tracks=tracks,
     )
 
 
@@ -154,7 +173,7 @@ def _tracks(film_id: str, roles: tuple[str, frozenset[str]]) -> list[Track]:
     ]
 
 
-def _detail(row: tables.Row, catalog: Catalog) -> FilmDetail:
+def _detail(row: tables.Row, catalog: Catalog, descriptions: Descriptions) -> FilmDetail:
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     speech = catalog.speech(row["film_id"])
     for utterance in speech["utterances"] if speech else ():
@@ -164,7 +183,7 @@ def _detail(row: tables.Row, catalog: Catalog) -> FilmDetail:
         for (speaker, role), lengths in sorted(seconds.items(), key=lambda item: -sum(item[1]))
     ]
     return FilmDetail(
-        **_summary(row, catalog).model_dump(),
+        **_summary(row, catalog, descriptions).model_dump(),
         rotation=row["rotation"],
         audio_rate=row["audio_rate"],
         shots=len(row["shots"]),

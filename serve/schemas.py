@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cinescribe.describe.clips import Style
-from cinescribe.search.query import Evidence, Filters, Query, Source
-from cinescribe.utterance import Role
+from cinescribe.search.query import Evidence, Filters, Query, Role, Source
 
 LONGEST_TEXT = 2000  # characters
 _Name = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -25,8 +24,8 @@ class SearchRequest(BaseModel):
     start: _Seconds | None = Field(None, description="not before this time of the film")
     end: _Seconds | None = Field(None, description="not from this time of the film on")
     speakers: list[_Name] = Field([], max_length=100, description="said by one of these voices")
-    roles: list[Role] = Field([], max_length=3, description="said in one of these roles")
-    sources: list[Source] = Field([], max_length=4, description="only evidence of these kinds")
+    roles: list[Role] = Field([], max_length=5, description="words of one of these")
+    sources: list[Source] = Field([], max_length=5, description="only evidence of these kinds")
     image_uri: _Address | None = Field(None, description="address of a picture that the operator allowed")
     clip_uri: _Address | None = Field(None, description="address of a clip that the operator allowed")
 
@@ -100,6 +99,9 @@ class Track(BaseModel):
     language: str
     label: str
     src: str
+    machine_made: bool = Field(
+        default=False, description="a machine described what it saw; nobody need have checked"
+    )
 
 
 class FilmSummary(BaseModel):

@@ -8,7 +8,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from cinescribe import __version__
-from serve import captions, films, log, reference, replies, searches
+from serve import captions, descriptions, films, log, reference, replies, searches
 from serve.access import COOKIE, PAGE, SESSION_SECONDS, Access, Keys
 from serve.catalog import Catalog
 from serve.decoding import Decoder
@@ -50,7 +50,9 @@ def application(
     known = [Depends(HTTPBearer(auto_error=False)), Depends(APIKeyCookie(name=COOKIE, auto_error=False))]
     app.include_router(searches.router(finder, decoder, metrics, settings), dependencies=known)
     pictures = Thumbnails(settings, decoder)
-    app.include_router(films.router(catalog, pictures, settings), dependencies=known)
+    generated = descriptions.Descriptions(settings.root, catalog, settings.refresh_seconds)
+    app.include_router(films.router(catalog, generated, pictures, settings), dependencies=known)
+    app.include_router(descriptions.router(generated), dependencies=known)
     app.include_router(captions.router(describer, catalog, decoder, settings), dependencies=known)
     _add_sessions(app, keys)
     _add_state(app, finder, metrics, describer is not None)

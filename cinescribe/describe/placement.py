@@ -21,7 +21,8 @@ Reason = Literal[
     "repeated",  # the words of the cue before
     "no-gap",  # someone speaks all the time near the interval
     "too-long",  # no form of it can be spoken in a gap near the interval
-    "taken",  # it would fit, but the cue before is spoken then
+    "taken",  # it would fit, but another cue is spoken then
+    "removed",  # a person took it out
 ]
 Span = tuple[float, float]
 
@@ -139,6 +140,63 @@ def place(
             placed.append(Placed(sentence, cue, ""))
             free, said = stop + apart, texts[0]
     return placed
+
+
+class Places:
+    """Where a text may be spoken among cues that stay where they are.
+
+    Args:
+        dialogue, duration, settings: as of `place`.
+    """
+
+    def __init__(self, dialogue: Iterable[Span], duration: float, settings: PlacementSettings) -> None:
+        self._gaps = _gaps(dialogue, duration, settings)
+        self._apart, self._early, self._late = (
+            round(1000 * seconds) for seconds in (settings.apart, settings.early, settings.late)
+        )
+
+    def near(self, sentence: Sentence) -> list[tuple[int, int]]:
+        """The gaps of the dialogue near the sentence's interval, milliseconds."""
+        first, last = self._bounds(sentence)
+        return [
+            (max(start, first), min(end, last)) for start, end in self._gaps if start < last and end > first
+        ]
+
+    def free(self, sentence: Sentence, cues: Iterable[Cue]) -> list[tuple[int, int]]:
+        """What other cues leave of these gaps, milliseconds."""
+        first, last = self._bounds(sentence)
+        left = self.near(sentence)
+        for cue in cues:
+            start, end = round(1000 * cue.start) - self._apart, round(1000 * cue.end) + self._apart
+            if start < last and end > first:
+                sides = [
+                    side
+                    for one in left
+                    for side in ((one[0], min(one[1], start)), (max(one[0], end), one[1]))
+                ]
+                left = [side for side in sides if side[1] > side[0]]
+        return left
+
+    def put(self, sentence: Sentence, cues: Iterable[Cue], seconds: float) -> Placed:
+        """The whole text as a cue as near to its interval's start as it can be, or the reason there is none.
+
+        Args:
+            sentence: with a text.
+            cues: the others, in any order.
+            seconds: that the text takes to speak.
+        """
+        lengths = [(sentence.text, math.ceil(1000 * seconds - 1e-6))]
+        begin, near = math.ceil(1000 * sentence.start), self.near(sentence)
+        if not near:
+            return Placed(sentence, None, "no-gap")
+        if (found := _nearest(lengths, self.free(sentence, cues), begin)) is None:
+            return Placed(sentence, None, "taken" if _nearest(lengths, near, begin) else "too-long")
+        start, end, text = found
+        return Placed(sentence, Cue(start / 1000, end / 1000, text, sentence.score), "")
+
+    def _bounds(self, sentence: Sentence) -> tuple[int, int]:
+        first, last = math.ceil(1000 * sentence.start), math.floor(1000 * sentence.end)
+        return first - self._early, last + self._late
 
 
 def _gaps(dialogue: Iterable[Span], duration: float, settings: PlacementSettings) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.errors import UsageError
+from cinescribe.search.filters import ROLES
 from cinescribe.search.query import SOURCES, Answer, Evidence, Filters, Query
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--from", dest="start", type=_seconds, metavar="TIME", help="from here on: 90, 1:30")
     p.add_argument("--to", dest="end", type=_seconds, metavar="TIME", help="up to here")
     p.add_argument("--speaker", action="append", default=[], metavar="LABEL", help="said by this voice")
-    p.add_argument("--role", action="append", default=[], help="narrator, dialogue or unknown")
+    p.add_argument("--role", action="append", default=[], help=f"whose words: {', '.join(ROLES)}")
     p.add_argument("--source", action="append", default=[], help=f"only evidence of: {', '.join(SOURCES)}")
     p.add_argument("--image", type=Path, metavar="FILE", help="what looks like this picture")
     p.add_argument(
@@ -145,7 +146,9 @@ def _why(evidence: Evidence) -> "Text":
     """One line of evidence, the query's words in it marked."""
     from rich.text import Text
 
-    who = {"speech": evidence.speaker or "speech", "description": "narrator"}.get(evidence.source, "seen")
+    machine = "description corrected by a person" if evidence.role == "corrected" else "generated description"
+    names = {"speech": evidence.speaker or "speech", "description": "narrator", "generated": machine}
+    who = names.get(evidence.source, "seen")
     said = Text(evidence.text or f"looks like it ({evidence.similarity:.2f})")
     if evidence.matched:
         said.highlight_words(evidence.matched, "bold underline", case_sensitive=True)

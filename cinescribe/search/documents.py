@@ -2,13 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from cinescribe import tables
+from cinescribe.describe.corrected import generated_of
+from cinescribe.describe.corrections import Corrections, interval_of
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.encoders.visual_words import Kind, Word, words_of
 from cinescribe.search.store import schema
@@ -21,20 +24,51 @@ _STEPS = 4  # how finely a confidence is told by repeating a token
 
 def text_rows(speech: tables.Row, encoder: SentenceEncoder) -> pa.Table:
     """The rows of `texts`: what was said, and what the narrator described, an utterance a row."""
-    film_id = speech["film_id"]
-    said = [utterance for utterance in speech["utterances"] if utterance["text"].strip()]
-    columns = {
-        "id": [f"{film_id}#{k}" for k in range(len(said))],
-        "film_id": [film_id] * len(said),
-        "start": [float(u["start"]) for u in said],
-        "end": [float(u["end"]) for u in said],
-        "source": ["description" if u["role"] == "narrator" else "speech" for u in said],
-        "role": [u["role"] for u in said],
-        "speaker": [u["speaker"] for u in said],
-        "text": [" ".join(u["text"].split()) for u in said],
-    }
-    vectors = encoder.encode(columns["text"])
-    return pa.table({**columns, "vector": as_column(vectors)}, schema("texts", encoder.dim))
+    said = [
+        (u["start"], u["end"], "description" if u["role"] == "narrator" else "speech", *_who_says(u))
+        for u in speech["utterances"]
+    ]
+    return _texts(speech["film_id"], "", said, encoder)
+
+
+def generated_rows(row: tables.Row, made: Corrections, encoder: SentenceEncoder) -> pa.Table:
+    """The rows of `texts` of a film's generated description as people corrected it, an interval a row.
+
+    What has no place to be spoken is found all the same; what a person took out is not.
+
+    Args:
+        row: of the film in `descriptions`.
+        made: the film's corrections.
+        encoder: of sentences.
+    """
+    said = []
+    for one in generated_of(row):
+        start, end, text, role = one.sentence.start, one.sentence.end, one.sentence.text, "generated"
+        its = made.by_interval.get(interval_of(start, end))
+        if its is not None and its.kind != "machine":
+            text, role = its.text, "corrected"
+        said.append((start, end, "generated", role, "", text))
+    return _texts(row["film_id"], "g", said, encoder)
+
+
+def _who_says(utterance: Mapping[str, Any]) -> tuple[str, str, str]:
+    return utterance["role"], utterance["speaker"], utterance["text"]
+
+
+def _texts(
+    film_id: str,
+    kind: str,
+    said: Iterable[tuple[float, float, str, str, str, str]],
+    encoder: SentenceEncoder,
+) -> pa.Table:
+    """Rows of `texts` from start, end, source, role, speaker and text; what has no text is left out."""
+    kept = [one for one in said if one[-1].strip()]
+    names = ("start", "end", "source", "role", "speaker", "text")
+    columns: dict[str, Any] = {name: [one[place] for one in kept] for place, name in enumerate(names)}
+    columns["text"] = [" ".join(text.split()) for text in columns["text"]]
+    columns |= {"id": [f"{film_id}#{kind}{k}" for k in range(len(kept))], "film_id": [film_id] * len(kept)}
+    columns["vector"] = as_column(encoder.encode(columns["text"]))
+    return pa.table(columns, schema("texts", encoder.dim))
 
 
 def word_rows(film_id: str, features: Mapping[Kind, Features]) -> pa.Table:

@@ -1,11 +1,12 @@
 """A user's filters as conditions that the store evaluates before it ranks."""
 
 import math
+from typing import get_args
 
 from cinescribe.errors import UsageError
-from cinescribe.search.query import SOURCES, Filters
+from cinescribe.search.query import SOURCES, Filters, Role
 
-ROLES = ("narrator", "dialogue", "unknown")
+ROLES: tuple[str, ...] = get_args(Role)
 
 
 def literal(text: str) -> str:
@@ -32,7 +33,7 @@ def condition(filters: Filters, *, spoken: bool, source: str = "") -> str:
     Args:
         filters: checked ones.
         spoken: the table has speakers and roles.
-        source: only rows of this source (speech or description); "" for any.
+        source: only rows of this source; "" for any.
     """
     parts = [_among("film_id", filters.films)]
     if filters.start is not None:

@@ -1,15 +1,26 @@
 """What one asks of the index and what it answers; nothing here touches the index."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Where evidence comes from: what somebody says, what the narrator describes, what is seen (CLIP, for queries
-# in words or pictures), and what was recognised (visual words: objects and actions, without CLIP's weights).
-Source = Literal["speech", "description", "visual", "words"]
-SOURCES: tuple[Source, ...] = ("speech", "description", "visual", "words")
+# Where evidence comes from: what somebody says, what the film's narrator describes, what a machine described
+# (as people corrected it), what is seen (CLIP, for queries in words or pictures), and what was recognised
+# (visual words: objects and actions, without CLIP's weights).
+Source = Literal["speech", "description", "generated", "visual", "words"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+TEXTS: frozenset[Source] = frozenset({"speech", "description", "generated"})  # what is words itself
+
+# Whose words they are: roles of an utterance, or of a generated description: the machine's, or a person's.
+Role = Literal["narrator", "dialogue", "unknown", "generated", "corrected"]
+ROLES_OF: Mapping[Source, frozenset[Role]] = {
+    "speech": frozenset({"dialogue", "unknown"}),
+    "description": frozenset({"narrator"}),
+    "generated": frozenset({"generated", "corrected"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,8 @@ class Filters:
         films: film ids.
         start, end: seconds; moments that touch [start, end) of their film. None: no bound.
         speakers: labels such as SPEAKER_00; only evidence of theirs counts.
-        roles: narrator, dialogue, unknown; only evidence of such utterances counts.
+        roles: narrator, dialogue, unknown; generated, corrected (of generated descriptions); only evidence
+            of such words counts.
         sources: only evidence of these counts.
     """
 
@@ -56,7 +68,7 @@ class Evidence:
         source: where it comes from.
         start, end: seconds, of what was said or seen.
         text: what was said or described, or the names of what was recognised; "" for `visual`.
-        speaker, role: of speech and description, else "".
+        speaker, role: of speech and description, else ""; of generated descriptions the role alone.
         rank: 1-based among the hits of its source.
         similarity: as its source measures it (cosine, BM25).
         share: its part of the moment's score; the shares of a moment add up to its score.

@@ -14,7 +14,7 @@ from cinescribe.errors import UsageError, WeightsError
 from cinescribe.search import filters, fusion, seen
 from cinescribe.search.fusion import Hit
 from cinescribe.search.labels import LabelWeigher
-from cinescribe.search.query import SOURCES, Answer, Moment, Query, Source
+from cinescribe.search.query import ROLES_OF, SOURCES, TEXTS, Answer, Moment, Query, Source
 from cinescribe.search.store import IndexedFilm, Store, explained
 from cinescribe.search.texts import TextSearch
 
@@ -174,11 +174,10 @@ class Searcher:
         self.check(query)
         state = self._state
         wanted = set(query.filters.sources or SOURCES)
-        if query.filters.speakers or query.filters.roles:
-            wanted &= {"speech", "description"}  # what is seen has no speaker
-        if roles := set(query.filters.roles):  # a description is what the role "narrator" says
-            wanted -= {"description"} if "narrator" not in roles else set()
-            wanted -= {"speech"} if roles == {"narrator"} else set()
+        if query.filters.speakers:
+            wanted &= {"speech", "description"}  # what is seen or generated has no speaker
+        if roles := set(query.filters.roles):
+            wanted &= {source for source, its_roles in ROLES_OF.items() if roles & its_roles}
         hits: list[Hit] = []
         searched: list[Source] = []
         with explained(self._store.uri):
@@ -188,7 +187,7 @@ class Searcher:
                     hits += found()
         moments = fusion.moments(hits, searched, query.limit if not encoded.quotes else MOST)
         if encoded.quotes:  # what is seen adds to a moment, but says nothing literally
-            literal = ({"speech", "description"} & {e.source for e in moment.why} for moment in moments)
+            literal = (TEXTS & {e.source for e in moment.why} for moment in moments)
             moments = tuple(m for m, said in zip(moments, literal, strict=True) if said)[: query.limit]
         moments = _marked(moments, state.texts, encoded.text)
         return Answer(moments, tuple(self._notes(state, encoded, query, wanted, searched)))
@@ -200,6 +199,8 @@ class Searcher:
         if texts is not None and sentence is not None:
             yield "speech", lambda: texts.hits(text, sentence, quotes, query, "speech")
             yield "description", lambda: texts.hits(text, sentence, quotes, query, "description")
+            if texts.generated:
+                yield "generated", lambda: texts.hits(text, sentence, quotes, query, "generated")
         if words is not None and sentence is not None:
             yield "words", lambda: words.hits(encoded.labels, query)
         if query.frames is not None:
@@ -260,13 +261,15 @@ class Searcher:
             yield "no visual words in this index; `cinescribe extract --encoders objects,actions` makes them"
         if (query.filters.speakers or query.filters.roles) and not query.filters.sources:
             yield "only what is said and described is searched: what is seen has no speaker or role"
+        if query.filters.sources and wanted == {"generated"} and "generated" not in searched:
+            yield "no generated descriptions in this index; `cinescribe describe` makes them"
         if state.texts is None and wanted & {"speech", "description"}:
             yield "no speech in this index; `cinescribe transcribe` makes it"
 
 
 def _marked(moments: Sequence[Moment], texts: TextSearch | None, query: str) -> tuple[Moment, ...]:
     """The moments with the query's words in what was said; what was recognised is marked already."""
-    said = [e.text for m in moments for e in m.why if e.source in ("speech", "description")]
+    said = [e.text for m in moments for e in m.why if e.source in TEXTS]
     if texts is None or not said:
         return tuple(moments)
     matched = dict(zip(said, texts.matched(said, query), strict=True))

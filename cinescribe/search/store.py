@@ -1,6 +1,7 @@
 """The index on disk: a LanceDB database under `<root>/index`, a local folder or `s3://`.
 
-texts     an utterance a row: what was said or described, with its sentence vector and a full-text index
+texts     an utterance or a generated description a row: what was said or described, with its sentence vector
+          and a full-text index
 visuals   a window of a film a row: the visual words recognised in it
 clip      a window a row: its CLIP vector; only where there are CLIP features
 films     a film a row: what its other rows were made from

@@ -34,6 +34,8 @@ class TextSearch:
 
     def __init__(self, table: Any) -> None:
         self._table = table
+        # Known once: a source that no film has is not asked, so it takes nothing from the others' scores.
+        self.generated = table.count_rows("source = 'generated'") > 0
 
     def hits(
         self, text: str, vector: NDArray[np.float16], quotes: tuple[str, ...], query: Query, source: Source
@@ -44,7 +46,7 @@ class TextSearch:
             text, vector: the query's words, and their sentence vector.
             quotes: must be in a row's text, in any case.
             query: for its filters and limit.
-            source: speech or description.
+            source: speech, description or generated.
         """
         where = filters.condition(query.filters, spoken=True, source=source)
         for quote in quotes:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import torch
 from transformers import GPT2Config
 
 from cinescribe import storage, tables
+from cinescribe.describe import corrections
+from cinescribe.describe.corrections import correction, interval_of
 from cinescribe.describe.intervals import merge_shots
 from cinescribe.describe.placement import PlacementSettings, Sentence, place
 from cinescribe.encoders.protocol import EncoderSpec
@@ -113,9 +116,11 @@ class Library:
             )
             tables.write_row(self.out, "features/frames", film.film_id, row, chunk=chunk)
 
+    def command(self, model: Path) -> list[str]:
+        return [str(self.films), "--out", self.out, "--model", str(model), "--beams", "2"]
+
     def run(self, model: Path, *arguments: str, workers: str = "1") -> int:
-        command = [str(self.films), "--out", self.out, "--model", str(model), "--beams", "2", "--quiet"]
-        return describe.main([*command, "--workers", workers, *arguments])
+        return describe.main([*self.command(model), "--quiet", "--workers", workers, *arguments])
 
     def rows(self) -> dict[str, tables.Row]:
         return {row["film_id"]: row for row in tables.read_table(self.out, "descriptions").to_pylist()}
@@ -230,6 +235,79 @@ def test_a_film_is_described_once_and_again_when_its_tables_change(library: Libr
     assert after["one"] == before["one"]
     assert after["two"]["cues"] == []
     assert {sentence["reason"] for sentence in after["two"]["sentences"]} <= {"no-gap", "empty", "repeated"}
+
+
+def test_corrections_are_brought_in_and_nothing_is_generated_over_them(
+    library: Library, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert library.run(model) == 0
+    before = library.rows()
+    spoken = [one for one in before["two"]["sentences"] if one["cue"] >= 0]
+    dropped = next(one for one in before["two"]["sentences"] if one["cue"] < 0)
+    first = interval_of(spoken[0]["start"], spoken[0]["end"])
+    corrections.write(library.out, correction("two", first, "text", "Emma waits.", "Ada"))
+    corrections.write(
+        library.out, correction("two", interval_of(dropped["start"], dropped["end"]), "removed")
+    )
+    corrections.write(library.out, correction("two", (1, 2), "text", "He sits."))  # no such interval
+    stamps = {path.name: path.stat().st_mtime_ns for path in Path(library.out, "descriptions").iterdir()}
+    assert describe.main([*library.command(model), "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "[2/2] two" in told
+    assert "corrections left over" in told
+
+    after = library.rows()
+    now = {path.name: path.stat().st_mtime_ns for path in Path(library.out, "descriptions").iterdir()}
+    assert [name for name in stamps if now[name] != stamps[name]] == ["two.parquet"]
+    assert after["one"] == before["one"]
+    assert after["two"]["generated"] == before["two"]["generated"]
+    assert after["two"]["generated_cues"] == before["two"]["cues"]
+    lines = read_subtitles(Path(library.out) / "files" / "two.described.vtt")
+    assert [line.text for line in lines] == [cue["text"] for cue in after["two"]["cues"]]
+    assert "Emma waits." in [line.text for line in lines]
+    made = {(one["text"], one["reason"]) for one in after["two"]["sentences"] if one["correction"]}
+    assert made == {("Emma waits.", ""), ("", "removed")}
+
+    assert library.run(model) == 0  # nothing to do
+    assert library.rows() == after
+    clean = Library(library.films, f"{library.out} from nothing")
+    for table in ("films", "speech", "features", "corrections"):
+        shutil.copytree(Path(library.out, table), Path(clean.out, table), copy_function=shutil.copy2)
+    assert clean.run(model) == 0
+    assert clean.rows() == after  # as from one run
+    corrections.write(library.out, correction("two", first, "machine"))
+    assert library.run(model) == 0
+    assert before["two"]["cues"][0] in library.rows()["two"]["cues"]
+
+
+def test_corrections_outlive_another_model(library: Library, model: Path, tmp_path: Path) -> None:
+    assert library.run(model) == 0
+    weights, one = library.rows()["one"]["weights"], library.rows()["one"]["sentences"][0]
+    interval = interval_of(one["start"], one["end"])
+    corrections.write(library.out, correction("one", interval, "text", "Emma waits."))
+    other = save_model(tmp_path / "other", 1)
+    assert library.run(other) == 2
+    assert library.run(other, "--anew") == 0
+    row = library.rows()["one"]
+    assert row["sentences"][0]["text"] == "Emma waits."
+    assert row["weights"] != weights
+    assert library.run(other, "--anew") == 0  # nothing to do: it is as asked
+    assert library.rows()["one"] == row
+
+
+def test_a_correction_that_cannot_be_read_is_told_and_mended(library: Library, model: Path) -> None:
+    assert library.run(model) == 0
+    corrections.write(library.out, correction("two", (0, 6000), "text", "Emma waits."))
+    (file,) = Path(library.out, "corrections").glob("*.parquet")
+    kept = file.read_bytes()
+    file.write_bytes(b"nothing")
+    assert library.run(model) == 1
+    (error,) = library.errors()
+    assert (error["film_id"], error["stage"], error["kind"]) == ("two", "descriptions", "damaged")
+    assert file.name in error["message"]
+    file.write_bytes(kept)
+    assert library.run(model) == 0
+    assert library.errors() == []
 
 
 def test_other_settings_are_refused(

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from cinescribe import storage, tables
+from cinescribe.describe import corrections
+from cinescribe.describe.placement import Sentence
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.media.library import FilmRef
 from cinescribe.search.store import Store
 from pipelines import index
+from tests.describe.rows import write_descriptions
 from tests.search.films import utterances, write_speech
 
 NAMES = ("one", "a b/ü 100% it's", "x" * 250)  # the last one's file name is shortened
@@ -60,6 +63,40 @@ def test_only_what_changed_is_indexed_again(tmp_path: Path, capsys: pytest.Captu
     assert "2 planned = 2 done + 0 failed" in out
     assert "left the tables, and the index" in out
     assert texts(root) == {NAMES[1]: ["changed"], NAMES[2]: ["a first line", "and another"]}
+
+
+def test_generated_descriptions_are_indexed_as_people_corrected_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = str(tmp_path)
+    write(root, "one", "a line")
+    for name in ("one", "two"):
+        said = [Sentence(4.0 * k, 4.0 * k + 4, f"She opens door {k}.") for k in range(3)]
+        write_descriptions(root, name, said)
+    # Of a film that is not here (any more): nothing to index, and no fault.
+    corrections.write(root, corrections.correction("gone", (0, 1), "text", "He sits."))
+    assert run(root) == 0
+    doors = [f"She opens door {k}." for k in range(3)]
+    assert texts(root) == {"one": [*doors, "a line"], "two": doors}
+
+    corrections.write(root, corrections.correction("two", (0, 4000), "text", "A dog barks."))
+    corrections.write(root, corrections.correction("two", (4000, 8000), "removed"))
+    capsys.readouterr()
+    assert index.main([root, "--workers", "1"]) == 0
+    assert "one  " not in capsys.readouterr().out  # nothing changed there
+    assert texts(root) == {"one": [*doors, "a line"], "two": ["A dog barks.", doors[2]]}
+    rows = Store(root).open("texts").to_arrow().to_pylist()
+    assert {(row["text"], row["source"], row["role"]) for row in rows if row["film_id"] == "two"} == {
+        ("A dog barks.", "generated", "corrected"),
+        (doors[2], "generated", "generated"),
+    }
+    corrections.write(root, corrections.correction("two", (0, 4000), "machine"))
+    write_descriptions(root, "one", [Sentence(0.0, 4.0, "He sits.")])
+    assert run(root) == 0
+    assert texts(root) == {"one": ["He sits.", "a line"], "two": [doors[0], doors[2]]}
+    tables.delete_row(root, "descriptions", "two")
+    assert run(root) == 0
+    assert list(texts(root)) == ["one"]
 
 
 def test_a_damaged_row_is_an_error_that_does_not_stop_the_others(tmp_path: Path) -> None:

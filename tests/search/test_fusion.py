@@ -11,7 +11,7 @@ from cinescribe.search import fusion
 from cinescribe.search.fusion import Hit
 from cinescribe.search.query import SOURCES, Moment
 
-ALL = ("speech", "description", "visual", "words")
+ALL = SOURCES
 
 
 def hit(source: str, start: float, end: float, relevance: float, film: str = "film") -> Hit:

@@ -3,11 +3,14 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cinescribe import cli, tables
+from cinescribe.describe import corrections
+from cinescribe.describe.placement import Sentence
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.encoders.visual_words import LABELS, OBJECTS
 from cinescribe.errors import UsageError
@@ -16,6 +19,7 @@ from cinescribe.search import command
 from cinescribe.search.query import Filters, Query
 from cinescribe.search.searcher import Searcher
 from pipelines import index
+from tests.describe.rows import write_descriptions
 from tests.search.films import utterances, write_speech
 
 STORM = "storm/it's 100%"
@@ -216,3 +220,46 @@ def test_the_command_prints_json(root: str, capsys: pytest.CaptureFixture[str]) 
 def test_the_command_tells_what_is_wrong(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["search", root, "x", "--role", "director"]) == 2
     assert "no role 'director'" in capsys.readouterr().err
+
+
+def test_what_a_machine_described_is_told_apart_from_the_narrator(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    for name in (STORM, KITCHEN):
+        said = (10.0, 13.0, "narrator", "SPEAKER_00", f"A woman opens a door in the rain of {name}.")
+        write_speech(root, name, utterances(said))
+    write_descriptions(
+        root,
+        STORM,
+        [Sentence(10.0, 14.0, "A woman opens a door in the rain."), Sentence(30.0, 34.0, "A cat sleeps.")],
+    )
+    corrections.write(root, corrections.correction(STORM, (30000, 34000), "text", "A dog sleeps on a rug."))
+    assert index.main([root, "--workers", "1", "--quiet"]) == 0
+    searcher = Searcher(root, threads=1)
+
+    best = searcher.search(Query("a woman opens a door in the rain")).moments[0]
+    assert best.film_id == STORM  # there two say so
+    assert [(e.source, e.role) for e in best.why] == [("description", "narrator"), ("generated", "generated")]
+    assert 0 < best.why[1].share < best.why[0].share
+    assert math.isclose(sum(e.share for e in best.why), best.score)
+
+    def found(**filters: Any) -> set[tuple[str, str]]:
+        moments = searcher.search(Query("dog, door, rain", filters=Filters(**filters))).moments
+        return {(e.source, e.role) for m in moments for e in m.why}
+
+    assert found(roles=("narrator",)) == {("description", "narrator")}
+    assert found(roles=("generated",)) == {("generated", "generated")}
+    assert found(roles=("corrected",)) == {("generated", "corrected")}
+    assert found(sources=("generated",)) == {("generated", "generated"), ("generated", "corrected")}
+    assert found(speakers=("SPEAKER_00",)) == {("description", "narrator")}
+    assert searcher.search(Query('"on a rug"')).moments[0].why[0].matched == ("rug",)
+
+
+def test_where_no_machine_described_anything_it_takes_no_part(searcher: Searcher) -> None:
+    only = searcher.search(Query("rain", filters=Filters(sources=("generated",))))
+    assert only.moments == ()
+    assert "no generated descriptions in this index; `cinescribe describe` makes them" in only.notes
+    sources = ("speech", "description", "visual", "words")
+    assert (
+        searcher.search(Query("rain")).moments
+        == searcher.search(Query("rain", filters=Filters(sources=sources))).moments
+    )

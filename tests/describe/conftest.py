@@ -1,0 +1,1 @@
+from tests.media.conftest import bucket  # noqa: F401
