@@ -16,14 +16,21 @@ A clip that is not among the candidates has a dot product of at most the last on
 least denominator that occurs is its similarity: what ranks above this bound, ranks as in the full model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cinescribe import tables
+from cinescribe.encoders.experts import SPEECH, Expert, Inputs, expert_inputs, of_features
 from cinescribe.models.collaborative_experts import UNKNOWN, ClipVectors, TextVectors, spread
+from cinescribe.models.collaborative_experts_files import SavedCE
+from cinescribe.models.collaborative_experts_inputs import stack_inputs
 
 CANDIDATES = 100
+_BATCH = 256  # windows encoded at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,50 @@ class Rescored:
     order: NDArray[np.int64]
     similarity: NDArray[np.float32]
     certain: int
+
+
+def encode_windows(
+    saved: SavedCE, root: str, film_id: str, windows: Sequence[tuple[float, float]]
+) -> ClipVectors:
+    """Windows of a film, from the tables its experts wrote.
+
+    Args:
+        saved: the model, on any device.
+        root: folder or `s3://` prefix of the tables.
+        film_id: of the film.
+        windows: [start, end) in seconds.
+
+    Raises:
+        UsageError: a window is empty, or a table holds features of another dimension than the model's.
+    """
+    device = next(saved.model.parameters()).device
+    clips = _inputs(root, film_id, windows, saved.experts)
+    vectors, available = [], []
+    for first in range(0, len(clips), _BATCH):
+        experts, there = stack_inputs(clips[first : first + _BATCH], saved.experts)
+        with torch.inference_mode():
+            moved = {name: value.to(device) for name, value in experts.items()}
+            found = saved.model.encode_clips(moved, there.to(device))
+        vectors.append(found.vectors)
+        available.append(found.available)
+    return ClipVectors(torch.cat(vectors), torch.cat(available))
+
+
+def _inputs(
+    root: str, film_id: str, windows: Sequence[tuple[float, float]], experts: Sequence[Expert]
+) -> list[Inputs]:
+    """What each window holds; the features of the film are read once."""
+    spoken = [expert for expert in experts if expert.table == SPEECH]
+    clips = [expert_inputs(root, film_id, start, end, spoken) for start, end in windows]
+    for expert in experts:
+        if expert in spoken:
+            continue
+        features = tables.read_features(root, expert.table, film_id)
+        for clip, (start, end) in zip(clips, windows, strict=True):
+            clip[expert.name] = (
+                None if features is None else of_features(features, film_id, start, end, expert)
+            )
+    return clips
 
 
 def query_vectors(texts: TextVectors, widths: tuple[int, ...]) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,8 +15,9 @@ from cinescribe.annotations import catalogue, ce_features
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.encoders.experts import PAPER, SMALL, SPEECH, Expert, of_features, pooled
 from cinescribe.errors import UsageError
+from cinescribe.models.collaborative_experts_inputs import stack_inputs
 from train.features import FeatureStore
-from train.recipe import Pick, Split
+from train.recipe import Pick
 
 _NAMED = {expert.name: expert.table for expert in PAPER}
 
@@ -78,28 +78,16 @@ class Clips:
 
     def inputs(self, clips: Sequence[CaptionedClip]) -> tuple[dict[str, Tensor], Tensor]:
         """The experts' inputs of clips, and which there are; as `ClipBatch` has them."""
-        available = torch.zeros(len(clips), len(self.experts), dtype=torch.bool)
-        experts = {}
-        for number, expert in enumerate(self.experts):
-            shape = (expert.tokens, expert.dim) if expert.tokens else (expert.dim,)
-            values = np.full((len(clips), *shape), np.nan, np.float32)
-            for row, clip in enumerate(clips):
-                found = self._sources[expert.name].input(clip, expert)
-                if found is None:
-                    continue
-                available[row, number] = True
-                if expert.tokens:
-                    values[row] = 0
-                    values[row, : len(found)] = found
-                else:
-                    values[row] = found
-            experts[expert.name] = torch.from_numpy(values)
-        return experts, available
+        found = [
+            {expert.name: self._sources[expert.name].input(clip, expert) for expert in self.experts}
+            for clip in clips
+        ]
+        return stack_inputs(found, self.experts)
 
 
 def read(
     root: str,
-    split: Split,
+    split: str,
     *,
     annotations: str,
     annotations_path: str,
