@@ -66,6 +66,8 @@ def learning_rate(options: Optimisation, step: int, total: int, examples: int) -
         return options.learning_rate * (step + 1) / warmup
     if options.schedule == "constant":
         return options.learning_rate
+    if options.schedule == "halve":
+        return options.learning_rate * 0.5 ** (step // 100_000)
     if options.schedule == "decay":
         return options.learning_rate * 0.95 ** (step * options.batch // examples)
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

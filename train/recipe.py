@@ -29,7 +29,10 @@ class Optimisation:
     weight_decay: float = option(0.01, "of matrices; none of biases and layer norms")
     beta2: float = option(0.999, "of AdamW; torch's default")
     warmup: int = option(1000, "steps of linear warm-up from 0")
-    schedule: str = option("cosine", "cosine (to 0 at the last step), constant, or decay (x 0.95 an epoch)")
+    schedule: str = option(
+        "cosine",
+        "cosine (to 0 at the last step), constant, decay (x 0.95 an epoch) or halve (every 100,000 steps)",
+    )
     clip: float = option(0.0, "largest norm of the gradient; 0 leaves it")
 
 

@@ -209,6 +209,16 @@ class Watched:
         )
 
 
+def joined(parts: Sequence[Watched]) -> Watched:
+    """Of all videos; what only training needs is left out."""
+    states = [
+        (torch.cat([part.states[layer][0] for part in parts]), torch.cat([p.states[layer][1] for p in parts]))
+        for layer in range(len(parts[0].states))
+    ]
+    concepts = [part.concepts for part in parts if part.concepts is not None]
+    return Watched(states, torch.cat(concepts) if concepts else None, None, None)
+
+
 class Watcher(nn.Module):
     """What all four tasks share: word vectors, the reduced maps, the concept detector, the video's encoder.
 

@@ -10,7 +10,7 @@ and words, at least one, others are zero and stay out of the mean, as in the cod
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -85,9 +85,9 @@ class JSFusionConfig:
         )  # fmt: skip
 
 
-_LSTM: Mapping[str, object] = {"video_encoder": "lstm", "text_encoder": "lstm"}
+_LSTM: Mapping[str, Any] = {"video_encoder": "lstm", "text_encoder": "lstm"}
 # As Tables 5.2 and 5.3 name them; JSFusion-noaudio is JSFusion with the pictures' features alone.
-VARIANTS: Mapping[str, Mapping[str, object]] = {
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "JSFusion": {},
     "LSTM-fusion": {**_LSTM, "decoder": "none"},
     "noBLSTM-JSFusion": {"video_encoder": "dense", "text_encoder": "dense"},

@@ -226,7 +226,7 @@ def test_the_table_is_the_pairs(task: str) -> None:
     table = score_table(matching, watched, ids, counts, pairs=4)
     for text, video in itertools.product(range(3), range(3)):
         alone = matching(watched.of(torch.tensor([video])), ids[text, None], counts[text, None])[0]
-        assert float(table[text, video]) == pytest.approx(float(alone), rel=1e-4, abs=1e-6)
+        assert float(table[text, video]) == pytest.approx(float(alone.detach()), rel=1e-4, abs=1e-6)
 
 
 def test_pooling_is_the_sketch_of_the_outer_product() -> None:

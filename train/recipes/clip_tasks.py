@@ -1,0 +1,267 @@
+"""What JSFusion and CT-SAN learn from: captioned clips, choices and blanks; frames from tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cinescribe import storage
+from cinescribe.annotations import catalogue
+from cinescribe.annotations.types import BLANK, CaptionedClip, FillIn, MultipleChoice
+from cinescribe.cineworld import questions
+from cinescribe.errors import UsageError
+from cinescribe.models.jsfusion_rerank import equidistant
+from cinescribe.models.vocabulary import BLANKED, PADDING, Vocabulary
+from train.features import FeatureStore
+from train.recipe import Split
+
+
+class Timed(Protocol):
+    """A clip of any task."""
+
+    @property
+    def video_id(self) -> str:
+        """As the data set names it."""
+
+    @property
+    def start(self) -> float | None:
+        """Seconds."""
+
+    @property
+    def end(self) -> float | None:
+        """Seconds."""
+
+
+AnyClip = TypeVar("AnyClip", bound=Timed)
+
+
+class ClipFrames:
+    """Frames of clips: the features of one or several encoders side by side.
+
+    Args:
+        root: folder or `s3://` prefix with `features/`.
+        encoders: their names, joined by commas; a frame's features stand in this order.
+        hz: frames a second that are looked at, or the first encoder's rate where that is lower.
+        most: frames of a clip; of more equally distant ones are taken.
+        whole: times are left alone, and a video's features are the clip's, as LSMDC's files are clips.
+    """
+
+    def __init__(self, root: str, encoders: str, hz: float, most: int, whole: bool = False) -> None:
+        self.names = [name.strip() for name in encoders.split(",") if name.strip()]
+        if not self.names:
+            raise UsageError("--features: name one or more encoders")
+        self.stores = [FeatureStore(root, name) for name in self.names]
+        self.hz, self._most, self._whole = hz, most, whole
+
+    def __contains__(self, video_id: str) -> bool:
+        return all(video_id in store for store in self.stores)
+
+    def width(self, video_id: str) -> int:
+        """Of a frame."""
+        return sum(store.dim([video_id]) for store in self.stores)
+
+    def read(self, clip: Timed) -> NDArray[np.float32]:
+        """[frames, width], at least one; zeros where nothing was seen or heard."""
+        found = [store.read(clip.video_id) for store in self.stores]
+        rate = min(self.hz, found[0].hz)
+        start, end = 0.0, len(found[0].array) / found[0].hz
+        if not self._whole:
+            start = min(clip.start or 0.0, end)
+            end = end if clip.end is None else min(clip.end, end)
+        count = max(1, int(np.ceil(round((end - start) * rate, 6))))
+        times = start + equidistant(count, self._most) / rate
+        parts = []
+        for one in found:
+            rows = np.minimum((times * one.hz + 1e-6).astype(np.int64), len(one.array) - 1)
+            parts.append(np.nan_to_num(one.array[rows].astype(np.float32)))
+        return np.concatenate(parts, 1)
+
+    def batch(self, clips: Sequence[Timed]) -> tuple[Tensor, Tensor]:
+        """[clips, frames, width], zeros behind, and [clips] lengths."""
+        videos = [torch.from_numpy(self.read(clip)) for clip in clips]
+        lengths = torch.tensor([len(video) for video in videos])
+        return torch.nn.utils.rnn.pad_sequence(videos, batch_first=True), lengths
+
+    def having(self, clips: Sequence[AnyClip], what: str) -> list[AnyClip]:
+        """The clips whose video has all features.
+
+        Raises:
+            UsageError: none has.
+        """
+        known = [clip for clip in clips if clip.video_id in self]
+        if clips and not known:
+            raise UsageError(
+                f"{what}: {len(clips)} clips, none of whose videos has all of the features "
+                f"{', '.join(self.names)}, such as {clips[0].video_id}"
+            )
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where annotations are.
+
+    Attributes:
+        name: of the data set, of `cinescribe.annotations`.
+        folder: with its files; must be local.
+        split: the name of the data set's split that stands for validation.
+    """
+
+    name: str
+    folder: str
+    split: str
+
+    def clips(self, split: Split) -> list[CaptionedClip]:
+        """Of captions."""
+        found = catalogue.load(self.name, self._local())
+        name = "train" if split == "train" else self.split
+        if name not in found.splits:
+            raise UsageError(f"{self.name}: no split {name!r}; there are: {', '.join(found.splits)}")
+        return list(found.splits[name])
+
+    def choices(self, split: Split) -> list[MultipleChoice]:
+        """Of multiple choice; only LSMDC and Cineworld have such."""
+        if self.name == "lsmdc":
+            from cinescribe.annotations.lsmdc import read_multiple_choice
+
+            return list(read_multiple_choice(self._local(), self._name(split)))
+        return list(questions.multiple_choice(self._local(), self._kind(), self._name(split)))
+
+    def blanks(self, split: Split) -> list[FillIn]:
+        """Of fill-in-the-blank; only LSMDC and Cineworld have such."""
+        if self.name == "lsmdc":
+            from cinescribe.annotations.lsmdc import read_fill_in
+
+            return list(read_fill_in(self._local(), self._name(split)))
+        return list(questions.fill_in(self._local(), self._kind(), self._name(split)))
+
+    @property
+    def whole(self) -> bool:
+        """Whether a video's features are those of the clip alone."""
+        return self.name == "lsmdc"
+
+    def _name(self, split: Split) -> str:
+        return "train" if split == "train" else self.split
+
+    def _kind(self) -> questions.Kind:
+        if self.name == "cineworld-films":
+            return "films"
+        if self.name == "cineworld-howtos":
+            return "howtos"
+        raise UsageError(
+            f"{self.name} has no choices or blanks; lsmdc, cineworld-films and cineworld-howtos have"
+        )
+
+    def _local(self) -> Path:
+        if storage.is_s3(self.folder):
+            raise UsageError(
+                f"{self.folder}: annotations are read locally; give a folder as --annotations-at"
+            )
+        return Path(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """Videos, sentences, and which of them are to be scored.
+
+    Attributes:
+        frames: [videos, frames, width].
+        frame_counts: [videos].
+        ids: [sentences, words].
+        word_counts: [sentences].
+        pairs: [pairs, 2] number of the video and of the sentence; question after question.
+        answers: [questions] number of the right one among a question's candidates.
+        captions: [videos] of each video, for the truth of concept words.
+    """
+
+    frames: Tensor
+    frame_counts: Tensor
+    ids: Tensor
+    word_counts: Tensor
+    pairs: Tensor
+    answers: Tensor
+    captions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlankBatch:
+    """Sentences with a blank.
+
+    Attributes:
+        frames, frame_counts: as of `PairBatch`, video k is of sentence k.
+        ids, word_counts: of the sentences.
+        blanks: [sentences] place of the blank.
+        answers: [sentences] number of the word, -100 where the vocabulary lacks it.
+        captions: with the word in its place.
+    """
+
+    frames: Tensor
+    frame_counts: Tensor
+    ids: Tensor
+    word_counts: Tensor
+    blanks: Tensor
+    answers: Tensor
+    captions: Sequence[str]
+
+
+def pair_batch(
+    frames: ClipFrames,
+    vocabulary: Vocabulary,
+    words: int,
+    videos: Sequence[Timed],
+    sentences: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    answers: Sequence[int],
+    captions: Sequence[str] = (),
+) -> PairBatch:
+    """Read and put together."""
+    ids, counts = vocabulary.batch(sentences, words)
+    return PairBatch(*frames.batch(videos), ids, counts, torch.tensor(pairs), torch.tensor(answers), captions)
+
+
+def blank_batch(
+    frames: ClipFrames, vocabulary: Vocabulary, words: int, chosen: Sequence[FillIn]
+) -> BlankBatch:
+    """Read and put together; a sentence that is too long is cut so that its blank stays."""
+    rows = []
+    for one in chosen:
+        ids = vocabulary.ids(one.sentence, 10**6)
+        blank = ids.index(BLANKED)
+        first = max(0, min(blank - words // 2, len(ids) - words))
+        rows.append(ids[first : first + words])
+    counts = torch.tensor([len(row) for row in rows])
+    ids_of = torch.full((len(rows), int(counts.max())), PADDING)
+    for number, row in enumerate(rows):
+        ids_of[number, : len(row)] = torch.tensor(row)
+    answers = [vocabulary.number(one.answer) if one.answer in vocabulary else -100 for one in chosen]
+    return BlankBatch(
+        *frames.batch(chosen),
+        ids_of,
+        counts,
+        torch.tensor([row.index(BLANKED) for row in rows]),
+        torch.tensor(answers),
+        [one.sentence.replace(BLANK, one.answer) for one in chosen],
+    )
+
+
+def other_clips(
+    random: np.random.Generator, count: int, own: int, same: Callable[[int], bool], most: int
+) -> list[int]:
+    """Numbers of `most` other examples, drawn at random, none of which is `same` as one's own.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    chosen: list[int] = []
+    for _ in range(20 * count):
+        number = int(random.integers(count))
+        if number != own and number not in chosen and not same(number):
+            chosen.append(number)
+        if len(chosen) == most:
+            return chosen
+    raise UsageError(f"{count} examples are too few to draw {most} wrong ones; give less --candidates")
