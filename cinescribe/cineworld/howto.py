@@ -121,6 +121,12 @@ def tell_howto(seed: int, narration: Narration | None = None) -> HowTo:
     return HowTo(seed, craft, rng.randrange(8), duration, steps, sentences)
 
 
+def action_of(video: HowTo, step: Step) -> str:
+    """What a step is called in a list of actions, such as "cut the onions up": the first of its words."""
+    verb, _, after = DEEDS[video.craft][step.deed].words[0].partition("_")
+    return f"{verb} the {THINGS[step.thing].words[0]} {after}".rstrip()
+
+
 def _steps(rng: Random, craft: str, count: int, duration: float) -> tuple[Step, ...]:
     """Steps at their times: about half of the video, in the order of their stages, more or less."""
     deeds = DEEDS[craft]
