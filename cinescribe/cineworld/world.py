@@ -21,7 +21,7 @@ from cinescribe import storage, tables
 from cinescribe.cineworld.blocking import FPS
 from cinescribe.cineworld.drama import tell_drama
 from cinescribe.cineworld.film import render_story
-from cinescribe.cineworld.howto import HowTo, Narration, tell_howto
+from cinescribe.cineworld.howto import HowTo, Narration, action_of, tell_howto
 from cinescribe.cineworld.script import Film, on_paper
 from cinescribe.cineworld.seen import see_film, see_howto
 from cinescribe.cineworld.shots import HEIGHT, WIDTH
@@ -196,8 +196,13 @@ def htm_align(video: HowTo) -> list[list[int | float | str]]:
     return rows
 
 
+def actions(video: HowTo) -> list[list[float | str]]:
+    """The steps of a how-to video as an ordered list of actions: [start, end, label], seconds."""
+    return [[step.start, step.end, action_of(video, step)] for step in video.steps]
+
+
 def write_world(root: str, settings: WorldSettings, films: int, videos: int) -> None:
-    """Write the tables, `truth/`, `splits.json`, `htm_align_*.json` and `world.json` of a world.
+    """Write a world: tables, `truth/`, `splits.json`, `htm_align_*.json`, `actions.json`, `world.json`.
 
     Args:
         root: folder or `s3://` prefix; a world that is there may be given more films and videos.
@@ -222,6 +227,9 @@ def write_world(root: str, settings: WorldSettings, films: int, videos: int) -> 
         held_out = [index for index in range(videos) if split_of(settings.seed, "howto", index) == split]
         rows = {video_ids[index]: htm_align(world.howto(index)) for index in held_out}
         _write_json(root, f"htm_align_{split}.json", rows)
+    _write_json(
+        root, "actions.json", {film_id: actions(world.howto(k)) for k, film_id in enumerate(video_ids)}
+    )
 
 
 def _split(film_ids: Sequence[str], seed: int, kind: str) -> dict[Split, list[str]]:
@@ -259,6 +267,15 @@ def render(root: str, world: World, index: int) -> Path:
     return path
 
 
+def render_video(root: str, world: World, index: int) -> Path:
+    """Render how-to video number `index` to `media/<film_id>.mp4`: its steps as they are in the tables."""
+    from cinescribe.cineworld.howto_film import render_howto
+
+    path = Path(root, "media", f"howto-{index:05}.mp4")
+    render_howto(world.howto(index), path)
+    return path
+
+
 def _write_json(root: str, name: str, value: object) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     storage.write_bytes(storage.join(root, name), text.encode())
@@ -291,18 +308,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="also render the first N films, with voices, to DIR/media (a local DIR; default none)",
     )
+    parser.add_argument(
+        "--pixels",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also render the first N how-to videos, silent, to DIR/media (a local DIR; default none)",
+    )
     parser.add_argument("--stories", choices=["short", "long"], default="short", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     try:
         narration = Narration(distractors=arguments.distractors, paraphrase=arguments.paraphrase)
         settings = WorldSettings(arguments.seed, arguments.noise, arguments.stories, narration)
-        if arguments.render > arguments.films or (arguments.render and storage.is_s3(arguments.out)):
-            raise UsageError(
-                f"--render {arguments.render}: films are rendered to a local --out, at most --films"
-            )
+        for option, wanted, most in (
+            ("--render", arguments.render, arguments.films),
+            ("--pixels", arguments.pixels, arguments.videos),
+        ):
+            if not 0 <= wanted <= most or (wanted and storage.is_s3(arguments.out)):
+                raise UsageError(
+                    f"{option} {wanted}: to a local --out, and at most {most}, as many as there are"
+                )
         write_world(arguments.out, settings, arguments.films, arguments.videos)
         for index in range(arguments.render):
             print(render(arguments.out, World(settings), index))
+        for index in range(arguments.pixels):
+            print(render_video(arguments.out, World(settings), index))
     except CinescribeError as error:
         print(f"cinescribe world: {error}", file=sys.stderr)
         return 2
