@@ -22,6 +22,7 @@ from cinescribe.models.decoding import Decoding
 from cinescribe.models.language_model import LanguageModel, fresh, fresh_tokeniser, load_language_model
 from train.features import FeatureStore
 from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
+from train.recipes import mad_data
 from train.recipes.autoad_data import Films, Reading, Subtitles, read_films, read_texts
 
 
@@ -43,6 +44,11 @@ class CommonOptions(Optimisation):
     fresh_words: int = option(2048, "tokens of a fresh language model; ours")
     held_out: float = option(0.05, "share of the films to evaluate on, where splits.json does not tell; ours")
     evaluated: int = option(0, "films of them, 0 for all; ours")
+    annotations: str = option(
+        "",
+        "of data in MAD's form: files of the descriptions, with commas; by default MAD-v2's named ones, else "
+        "unnamed, else MAD_train.json",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,9 @@ class FilmOptions(CommonOptions):
 
     features: str = option(
         "clip", "of the frames, features/NAME; section 8.6.1 has CLIP ViT-B/32 at 5 a second"
+    )
+    file_hz: float = option(
+        0.0, "of features in .npy or .h5 files; 0 for what their name says (..._5fps), else 1"
     )
     frames: int = option(8, "of a clip, evenly; section 8.6.1")
     latents: int = option(10, "prompt vectors of a clip; section 8.3.1")
@@ -110,18 +119,9 @@ class Described(NoStep):
             raise UsageError(f"--evaluated-context {options.evaluated_context}: recurrent or oracle")
 
     def data(self, root: str, split: Split) -> Data:
-        """Films with narration and features."""
-        options, plain = self.options, AutoADConfig()
-        return read_films(
-            root,
-            split,
-            self._reading(FeatureStore(root, options.features)),
-            subtitles="names" if getattr(options, "subtitles", "none") == "names" else "lines",
-            lines=plain.subtitle_sentences,
-            seconds=plain.subtitle_seconds,
-            share=options.held_out,
-            most=options.evaluated if split == "validation" else 0,
-        )
+        """Films with narration and features: our tables, or MAD's files."""
+        store = FeatureStore(root, self.options.features, self.options.file_hz)
+        return self._films(root, split, self._reading(store))
 
     def model(self, data: Data) -> AutoAD:
         """From the language model; what was pretrained replaces its parts."""
@@ -198,6 +198,34 @@ class Described(NoStep):
             raise TypeError(f"not an AutoAD: {model}")
         autoad_files.save(model, folder, self.inputs)
 
+    def _films(self, root: str, split: Split, reading: Reading) -> Films:
+        options, plain = self.options, AutoADConfig()
+        most = options.evaluated if split == "validation" else 0
+        names = getattr(options, "subtitles", "none") == "names"
+        if mad_data.is_mad(root, options.annotations):
+            if names:
+                raise UsageError("--subtitles names needs our tables; of MAD's files give lines or none")
+            return mad_data.read(
+                root,
+                split,
+                reading,
+                annotations=options.annotations,
+                lines=plain.subtitle_sentences,
+                seconds=plain.subtitle_seconds,
+                share=options.held_out,
+                most=most,
+            )
+        return read_films(
+            root,
+            split,
+            reading,
+            subtitles="names" if names else "lines",
+            lines=plain.subtitle_sentences,
+            seconds=plain.subtitle_seconds,
+            share=options.held_out,
+            most=most,
+        )
+
     def _reading(self, features: FeatureStore | None) -> Reading:
         options = self.options
         sentences = AutoADConfig().context_sentences
@@ -257,21 +285,12 @@ class TextAlone(Described):
 
     def data(self, root: str, split: Split) -> Data:
         """Descriptions of a CSV file, or of tables."""
-        options, plain, reading = self.options, AutoADConfig(), self._reading(None)
+        options, reading = self.options, self._reading(None)
         most = options.evaluated if split == "validation" else 0
         if root.endswith(".csv"):
             names = [name.strip() for name in options.films.split(",") if name.strip()]
             return read_texts(root, split, reading, options.held_out, names, most)
-        return read_films(
-            root,
-            split,
-            reading,
-            subtitles="names" if options.subtitles == "names" else "lines",
-            lines=plain.subtitle_sentences,
-            seconds=plain.subtitle_seconds,
-            share=options.held_out,
-            most=most,
-        )
+        return self._films(root, split, reading)
 
 
 def _take(model: AutoAD, folder: str, parts: Sequence[str]) -> None:

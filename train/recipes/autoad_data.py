@@ -150,7 +150,7 @@ def read_films(
         raise UsageError(
             f"{root}: no film has both a narrator in its table speech and the features asked for"
         )
-    return _split(films, split, told(root, split), reading, share, most)
+    return films_of_split(films, split, told(root, split), reading, share, most)
 
 
 def read_texts(
@@ -170,7 +170,7 @@ def read_texts(
         UsageError: the file isn't there or lacks the columns.
     """
     try:
-        table = csv.DictReader(io.StringIO(_decoded(storage.read_bytes(path))))
+        table = csv.DictReader(io.StringIO(decoded(storage.read_bytes(path))))
         rows = list(table)
     except (FileNotFoundError, csv.Error) as error:
         raise UsageError(f"{path}: no CSV file of descriptions ({error})") from error
@@ -193,18 +193,18 @@ def read_texts(
     chosen = None
     if films:
         chosen = set(films) if split == "validation" else ordered.keys() - set(films)
-    return _split(ordered, split, chosen, reading, share, most)
+    return films_of_split(ordered, split, chosen, reading, share, most)
 
 
-def _decoded(data: bytes) -> str:
-    """UTF-8, or where it isn't, as the published AD of MAD, what Windows writes."""
+def decoded(data: bytes) -> str:
+    """The text of a file: UTF-8, or where it isn't, as the published AD of MAD, what Windows writes."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
 
 
-def _split(
+def films_of_split(
     films: Mapping[str, Sequence[Description]],
     split: Split,
     chosen: set[str] | None,
@@ -212,5 +212,15 @@ def _split(
     share: float,
     most: int,
 ) -> Films:
+    """The films of a split, whole for validation.
+
+    Args:
+        films: descriptions by film, in order.
+        split: which films.
+        chosen: those of the split; None holds out the first `share` of the sorted films.
+        reading: how their clips are read.
+        share: of the films.
+        most: films, 0 for all.
+    """
     kept = sorted(divide(films, share, len(films), split) if chosen is None else chosen & films.keys())
     return Films({film: films[film] for film in kept[: most or None]}, reading, whole=split == "validation")
