@@ -280,7 +280,7 @@ class TextAlone(Described):
 
     name = "autoad-text"
     stage: Stage = "text"
-    best = ("-loss",)
+    best: tuple[str, ...] = ("-loss",)
     Options = TextOptions
 
     def data(self, root: str, split: Split) -> Data:
