@@ -185,8 +185,8 @@ class Recognition(_PromptingCLIP):
         for first in range(0, len(items), _AT_ONCE):
             chosen = items[first : first + _AT_ONCE]
             views, gaps = views_of(clips, chosen, self.options.views, network)
-            likely = recognise(network, views.to(texts.device), gaps.to(texts.device), texts).cpu().numpy()
-            for item, row in zip(chosen, likely, strict=True):
+            likely = recognise(network, views.to(texts.device), gaps.to(texts.device), texts)
+            for item, row in zip(chosen, likely.float().cpu().numpy(), strict=True):
                 own = row[clips.classes.index(clips.clips[item].captions[0])]
                 # As in retrieval: classes as likely as the own one share the mean of their places.
                 places.append(float((row > own).sum() + ((row == own).sum() + 1) / 2))
@@ -222,8 +222,8 @@ class Retrieval(_PromptingCLIP):
             chosen = items[first : first + _AT_ONCE]
             views, gaps = views_of(clips, chosen, 1, network)
             device = network.embedding.weight.device
-            vectors = network.encode_clips(views[:, 0].to(device), gaps[:, 0].to(device)).cpu().numpy()
-            for item, vector in zip(chosen, vectors, strict=True):
+            vectors = network.encode_clips(views[:, 0].to(device), gaps[:, 0].to(device))
+            for item, vector in zip(chosen, vectors.float().cpu().numpy(), strict=True):
                 results.append((vector, _texts(network, clips.clips[item].captions).cpu().numpy()))
         return results
 
