@@ -124,17 +124,20 @@ class S3DText:
         device: str = "cpu",
     ) -> None:
         from cinescribe.encoders.s3d_network import load_network
-        from cinescribe.models.word2vec_text import Word2VecText, WordIds
+        from cinescribe.models.word2vec_text import WORDS, Word2VecText, WordIds
 
         _, source = _parse(source)
         state, digest = read_weights(source)
         self.weights: Mapping[str, str] = {"video_text": f"{WEIGHTS_FILE} of SHA-256 {digest}"}
         text = {name.removeprefix(_TEXT): values for name, values in state.items() if name.startswith(_TEXT)}
-        self._tower = Word2VecText(variant=variant)
+        vectors = (
+            len(text["word_embd.weight"]) if "word_embd.weight" in text else WORDS
+        )  # own words of a finetuning
+        self._tower = Word2VecText(vectors, variant)
         load_network(self._tower, text, source)
         self._tower.eval().requires_grad_(False).to(device)
         folder, slash, _ = source.rpartition("/")
-        words, vectors = read_words(folder + slash + WORDS_FILE), self._tower.word_embd.num_embeddings
+        words = read_words(folder + slash + WORDS_FILE)
         if len(words) + 1 != vectors:  # the vector before the first word's is the padding's
             raise WeightsError(
                 f"{folder + slash + WORDS_FILE}: {len(words)} words, where the weights have the vectors of "
