@@ -1,6 +1,7 @@
 """Sentences to the vectors that a TAN reads: by words it was trained with, or by a frozen encoder."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +24,7 @@ class TextReader:
         self._text = text
         self._ids = WordIds(words) if text in TRAINED else None
         self._encoder: SentenceEncoder | None = None
-        self._known: dict[str, Tensor] = {}
+        self._known = _remembered(text)
 
     @property
     def encoder(self) -> "SentenceEncoder":
@@ -42,7 +43,14 @@ class TextReader:
         new = sorted({sentence for sentence in sentences if sentence not in self._known})
         if new:
             if len(self._known) > _KEPT:
-                self._known, new = {}, sorted(set(sentences))
+                self._known.clear()
+                new = sorted(set(sentences))
             vectors = torch.from_numpy(self.encoder.encode(new)).float()
             self._known |= dict(zip(new, vectors, strict=True))
         return torch.stack([self._known[sentence] for sentence in sentences]).to(device)
+
+
+@lru_cache(maxsize=2)
+def _remembered(text: str) -> dict[str, Tensor]:
+    """Vectors by sentence of a frozen encoder, which all readers of a process share: models come and go."""
+    return {}
