@@ -113,6 +113,17 @@ def test_vlad_of_zeros_and_of_one_cluster_is_known() -> None:
     assert not torch.allclose(pool(torch.cat([random, torch.zeros(4, 2, 5)], 1)), out, atol=1e-3)
 
 
+def test_what_ghost_clusters_take_is_dropped() -> None:
+    pool = NetVLAD(3, 2, ghosts=1).eval()
+    with torch.no_grad():
+        pool.clusters.copy_(50 * torch.eye(3))  # a token along axis 0, 1 or 2 goes to cluster 0, 1, the ghost
+    kept, ghost = torch.tensor([1.0, 0.1, 0.0]), torch.tensor([0.0, 0.1, 1.0])
+    alone, both = pool(kept[None, None]), pool(torch.stack([kept, ghost])[None])
+    torch.testing.assert_close(both.view(3, 2)[:, 0], alone.view(3, 2)[:, 0], atol=1e-4, rtol=0)
+    expected = F.normalize(kept - pool.clusters2[0, :, 0], dim=0)
+    torch.testing.assert_close(F.normalize(both.view(3, 2)[:, 0], dim=0), expected, atol=1e-4, rtol=0)
+
+
 def test_pairs_are_normalised_as_if_one_after_the_other() -> None:
     torch.manual_seed(0)
     pairs = torch.randn(4, 6, 3) * 2 + 1
