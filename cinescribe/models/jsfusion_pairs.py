@@ -19,7 +19,7 @@ def score_table(
     video: Steps,
     text: Steps,
     cells: int = CELLS,
-    done: Callable[[int], None] | None = None,
+    done: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """Scores of all pairs: [texts, videos] float32 on the CPU, each as `JSFusion.score` gives it.
 
@@ -28,7 +28,7 @@ def score_table(
         video: of the videos, encoded.
         text: of the texts, encoded.
         cells: frames x words x pairs that are computed at once; bounds the memory.
-        done: is told how many pairs were scored, block by block.
+        done: is told the numbers of the texts and of the videos of each block that was scored.
     """
     table = torch.empty(len(text.lengths), len(video.lengths))
     with torch.no_grad():
@@ -37,7 +37,7 @@ def score_table(
             scores = model.score(video, text, chosen).float().cpu()
             table[texts[:, None], videos] = scores.view(len(videos), len(texts)).T
             if done is not None:
-                done(len(scores))
+                done(texts, videos)
     return table
 
 

@@ -160,8 +160,10 @@ def test_swapping_two_videos_swaps_their_columns() -> None:
 def test_the_table_is_the_pairs_whatever_is_computed_at_once(cells: int) -> None:
     model = small()
     video, text = encoded(model)
-    scored: list[int] = []
-    table = score_table(model, video, text, cells, scored.append)
+    scored = []
+    table = score_table(
+        model, video, text, cells, lambda texts, videos: scored.append(len(texts) * len(videos))
+    )
     with torch.no_grad():
         pairs = model.score(video, text, all_pairs()).view(6, 5).T
     torch.testing.assert_close(table, pairs, rtol=1e-4, atol=1e-5)
