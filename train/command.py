@@ -63,7 +63,8 @@ def _parts(out: str, workers: int) -> int:
 
 
 def _overview() -> argparse.ArgumentParser:
-    lines = [f"  {name:15} {about}" for name, (about, _) in recipes.RECIPES.items()]
+    width = max(map(len, recipes.RECIPES))
+    lines = [f"  {name:{width}} {about}" for name, (about, _) in recipes.RECIPES.items()]
     return argparse.ArgumentParser(
         prog="cinescribe train",
         usage="cinescribe train RECIPE --data DIR --out DIR [--name value ...]\n"

@@ -45,7 +45,7 @@ def test_a_run_its_curves_and_its_model(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["tan-stage3"], "there are: tan-stage1, tan-stage2, autoad"),
+        (["tan-stage3"], "there are: tan-stage1, tan-stage2, "),
         (["tan-stage1", "--workers", "4", "--parts", "2"], "--parts 4"),
         (["tan-stage1", "--workers", "0", "--parts", "9", "--batch", "8"], "can't be cut into 9 parts"),
         (["tan-stage1", "--workers", "0", "--features", "none"], "encoders with features there"),
