@@ -210,4 +210,4 @@ def test_videos_without_any_feature_are_told(world: str, tmp_path: Path) -> None
     rows = '{"video": "elsewhere", "start": 0, "end": 5, "captions": ["a man walks"]}\n'
     (tmp_path / "train.jsonl").write_text(rows)
     with pytest.raises(UsageError, match=r"1 videos of clips .*elsewhere"):
-        clips(world, annotations="clips", annotations_path=str(tmp_path))
+        clips(world, annotations="clips", annotations_at=str(tmp_path))

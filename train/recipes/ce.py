@@ -73,7 +73,7 @@ class MSRVTT(Optimisation):
     ghosts: int = option(1, "ghost clusters of the text [code]")
     text: str = option(text_tokens.GPT, "token encoder; section 4.1. Others: word2vec-googlenews-26k, ...")
     annotations: str = option("msrvtt", "data set; Cineworld's are cineworld-films, cineworld-howtos")
-    annotations_path: str = option("", "folder of its files; default --data")
+    annotations_at: str = option("", "folder of its files; default --data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Retrieval(NoStep):
             root,
             split,
             annotations=options.annotations,
-            annotations_path=options.annotations_path,
+            annotations_at=options.annotations_at,
             experts=options.experts,
             tokens=self._tokens,
         )

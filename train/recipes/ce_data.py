@@ -90,7 +90,7 @@ def read(
     split: str,
     *,
     annotations: str,
-    annotations_path: str,
+    annotations_at: str,
     experts: str,
     tokens: Mapping[str, int],
 ) -> Clips:
@@ -100,16 +100,16 @@ def read(
         root: folder or `s3://` prefix with the tables.
         split: of the data set; one without such a split has no clips in it.
         annotations: data set, see `cinescribe.annotations.catalogue`.
-        annotations_path: folder of its files; "" for `root`.
+        annotations_at: folder of its files; "" for `root`.
         experts: "paper", "small", or names and tables, comma-separated: `world-clip,hearing=sound`.
         tokens: of those experts that are sequences.
 
     Raises:
         UsageError: an expert's table is not there, or clips are of videos without any features.
     """
-    clips = catalogue.load(annotations, Path(annotations_path or root)).splits.get(split, ())
+    clips = catalogue.load(annotations, Path(annotations_at or root)).splits.get(split, ())
     if split == "train" and not clips:
-        raise UsageError(f"{annotations} in {annotations_path or root}: no clips to train on")
+        raise UsageError(f"{annotations} in {annotations_at or root}: no clips to train on")
     listed = parse_experts(experts)
     sources = {name: _source(root, table) for name, table in listed.items()}
     without = sorted(

@@ -25,7 +25,7 @@ _BATCH, _ROWS = 64, 1024  # clips encoded, and texts compared, at once
 
 
 def write(
-    model: Path, data: str, annotations: str, annotations_path: str, split: str, out: Path, seed: int
+    model: Path, data: str, annotations: str, annotations_at: str, split: str, out: Path, seed: int
 ) -> None:
     """Score every caption of a split against every clip of it.
 
@@ -33,7 +33,7 @@ def write(
         model: folder that `cinescribe train ce` wrote.
         data: folder or `s3://` prefix with the experts' tables.
         annotations: data set.
-        annotations_path: folder of its files; "" for `data`.
+        annotations_at: folder of its files; "" for `data`.
         split: of it.
         out: folder of the run.
         seed: of the model.
@@ -49,7 +49,7 @@ def write(
         data,
         split,
         annotations=annotations,
-        annotations_path=annotations_path,
+        annotations_at=annotations_at,
         experts=",".join(f"{expert.name}={expert.table}" for expert in saved.experts),
         tokens={expert.name: expert.tokens for expert in saved.experts if expert.tokens},
     )
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--model", type=Path, required=True, metavar="DIR", help="such as runs/ce/best")
     p.add_argument("--data", required=True, metavar="DIR", help="folder or s3:// prefix with the tables")
     p.add_argument("--annotations", required=True, metavar="NAME", help="data set")
-    p.add_argument("--annotations-path", default="", metavar="DIR", help="of its files; default --data")
+    p.add_argument("--annotations-at", default="", metavar="DIR", help="of its files; default --data")
     p.add_argument("--split", default="test", metavar="NAME", help="default: %(default)s")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run")
     p.add_argument("--seed", type=int, default=0, help="of the model (default %(default)s)")
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             given.model,
             given.data,
             given.annotations,
-            given.annotations_path,
+            given.annotations_at,
             given.split,
             given.out,
             given.seed,
