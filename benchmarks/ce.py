@@ -73,7 +73,7 @@ def steps(config: CEConfig, batch: int, count: int, device: str) -> Iterator[str
     optimiser = Ranger(model.parameters(), lr=0.1, weight_decay=1e-3)
     inputs = random_inputs(config, batch, device)
     shapes = products(model, inputs)
-    operations = sum(2 * a * b * c for a, b, c in shapes)
+    operations = sum(2 * many * a * b * c for many, a, b, c in shapes)
 
     def gradients() -> None:
         optimiser.zero_grad(set_to_none=True)
@@ -114,19 +114,19 @@ def random_inputs(config: CEConfig, batch: int, device: str) -> tuple[Tensor, di
 
 def products(
     model: CollaborativeExperts, inputs: tuple[Tensor, dict[str, Tensor], Tensor]
-) -> list[tuple[int, int, int]]:
-    """The shapes (rows, inner, columns) of all matrix products of a forward pass."""
-    shapes: list[tuple[int, int, int]] = []
+) -> list[tuple[int, int, int, int]]:
+    """The shapes (matrices at once, rows, inner, columns) of all matrix products of a forward pass."""
+    shapes: list[tuple[int, int, int, int]] = []
 
     def linear(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        shapes.append((given[0].numel() // given[0].shape[-1], given[0].shape[-1], made.shape[-1]))
+        shapes.append((1, given[0].numel() // given[0].shape[-1], given[0].shape[-1], made.shape[-1]))
 
     def vlad(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
         batch, length, dim = given[0].shape
         pool = module
         assert isinstance(pool, NetVLAD)
-        shapes.append((batch * length, dim, pool.clusters.shape[1]))
-        shapes.extend([(dim, length, pool.clusters2.shape[2])] * batch)
+        shapes.append((1, batch * length, dim, pool.clusters.shape[1]))
+        shapes.append((batch, dim, length, pool.clusters2.shape[2]))
 
     hooks = [
         module.register_forward_hook(vlad if isinstance(module, NetVLAD) else linear)
@@ -139,30 +139,26 @@ def products(
     config, batch = model.config, len(inputs[2])
     if config.collaborates:  # the halves of g's first layer are called without the module
         halves = 3 * len(config.experts) if config.aggregation == "collaborative" else 2 * len(config.experts)
-        shapes += [(batch, config.width, config.width)] * halves
-    shapes.append((len(texts.vectors), texts.vectors.shape[1], len(clips.vectors)))
+        shapes += [(1, batch, config.width, config.width)] * halves
+    shapes.append((1, len(texts.vectors), texts.vectors.shape[1], len(clips.vectors)))
     return shapes
 
 
-def bare_products(shapes: Sequence[tuple[int, int, int]], device: str) -> Callable[[], None]:
+def bare_products(shapes: Sequence[tuple[int, int, int, int]], device: str) -> Callable[[], None]:
     """The products alone: each with the two of its backward pass, on matrices that are there."""
     kinds = {shape: shapes.count(shape) for shape in dict.fromkeys(shapes)}
     matrices = {
-        (a, b, c): (
-            torch.randn(a, b, device=device),
-            torch.randn(b, c, device=device),
-            torch.randn(a, c, device=device),
-        )
-        for a, b, c in kinds
+        (many, a, b, c): [torch.randn(many, *sides, device=device) for sides in ((a, b), (b, c), (a, c))]
+        for many, a, b, c in kinds
     }
 
     def compute() -> None:
         for shape, count in kinds.items():
             left, right, out = matrices[shape]
             for _ in range(count):
-                torch.mm(left, right)
-                torch.mm(out, right.T)
-                torch.mm(left.T, out)
+                torch.bmm(left, right)
+                torch.bmm(out, right.mT)
+                torch.bmm(left.mT, out)
 
     return compute
 
