@@ -7,7 +7,7 @@ clip@5                    at another rate, in features per second
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cinescribe.encoders.protocol import Encoder, EncoderSpec
@@ -62,15 +62,11 @@ def of_table(name: str, hz: float) -> str:
         "" where the name doesn't tell it, as of a checkpoint by its path.
     """
     candidates = [f"{kind}@{hz:g}" for kind in ENCODERS] + [f"s3d:joint@{hz:g}"]
-    if name.startswith("clip-"):
-        import open_clip
+    return _filling(name, hz, candidates) or _filling(name, hz, _clips(name, hz))
 
-        words = re.split(r"\W|_", name)
-        candidates += [
-            f"clip:{architecture}/{tag}@{hz:g}"
-            for architecture, tag in open_clip.list_pretrained()
-            if set(re.split(r"\W|_", tag)) <= set(words)
-        ]
+
+def _filling(name: str, hz: float, candidates: Iterable[str]) -> str:
+    """The candidate that fills the table of that name, or ""."""
     for written in candidates:
         try:
             found = spec(written)
@@ -79,6 +75,17 @@ def of_table(name: str, hz: float) -> str:
         if (found.name, found.hz) == (name, hz):
             return written
     return ""
+
+
+def _clips(name: str, hz: float) -> Iterator[str]:
+    """Published CLIP models whose tags are in the name of a table."""
+    if name.startswith("clip-"):
+        import open_clip
+
+        words = set(re.split(r"\W|_", name))
+        for architecture, tag in open_clip.list_pretrained():
+            if set(re.split(r"\W|_", tag)) <= words:
+                yield f"clip:{architecture}/{tag}@{hz:g}"
 
 
 def _parse(written: str) -> tuple[Any, str, float | None]:

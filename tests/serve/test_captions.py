@@ -335,6 +335,9 @@ def test_the_encoder_is_told_from_the_features_or_has_to_be_theirs(describer: Pa
     inputs = autoad_files.Inputs("clip-ViT-S-32-alt-epoch_1-0123abcd-5hz", 5.0, 8)
     autoad_files.save(autoad_files.load(describer), tmp_path, inputs)
     assert described_by(str(tmp_path), "").encoder == ""
+    for written in ("clip@5", "clip:ViT-L-14/openai@5", "s3d:joint@1"):
+        spec = catalogue.spec(written)
+        assert catalogue.of_table(spec.name, spec.hz) == written
 
 
 # ---- the real service ---------------------------------------------------------------------------
@@ -349,12 +352,12 @@ def http(service: str, library: Path) -> Iterator[httpx.Client]:
 
 def test_the_service_describes_films_and_clips(http: httpx.Client, captioner: Captioner, clip: Path) -> None:
     assert http.get("/readyz").json()["captions"] is True
-    spans = [0.0, 1.0, 2.0, 5.0]
+    spans = [0.0, 1.0, 2.0]
 
     def caption(start: float) -> httpx.Response:
         return http.post(URL, json={"film": FILM, "start": start, "end": start + 1})
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(3) as pool:
         replies = list(pool.map(caption, spans))
     for start, reply in zip(spans, replies, strict=True):
         assert reply.status_code == 200, reply.text
