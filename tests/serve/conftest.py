@@ -52,7 +52,7 @@ def service(
         queued=8,
         describer=str(describer),
         caption_batch=2,
-        caption_queued=1,
+        caption_queued=3,  # before they are handed on, all that come at once are in it
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
