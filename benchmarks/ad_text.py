@@ -1,6 +1,6 @@
 """AutoAD's pretraining on audio description alone: perplexity of held-out films before and after.
 
-    python -m benchmarks.ad_text --csv madeval_anno.csv --steps 40
+    python -m benchmarks.ad_text --csv madeval_anno.csv --steps 25
 
 A language model reads the descriptions before a sentence (6 of them, the last 64 tokens) and is scored on
 the sentence's tokens: as published ("before"), and after the text stage of AutoAD (section 8.3.3 of the
@@ -149,9 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--language-model", default="smollm2-135m-instruct", help="default %(default)s")
     p.add_argument("--held-out", type=float, default=0.2, help="share of the films (default %(default)s)")
     p.add_argument(
-        "--sentences", type=int, default=150, help="of them, that are scored (default %(default)s)"
+        "--sentences", type=int, default=100, help="of them, that are scored (default %(default)s)"
     )
-    p.add_argument("--steps", type=int, default=40)
+    p.add_argument("--steps", type=int, default=25)
     p.add_argument("--batch", type=int, default=1, help="runs of consecutive sentences a step")
     p.add_argument("--consecutive", type=int, default=8, help="sentences of a run")
     p.add_argument("--learning-rate", type=float, default=1e-4)

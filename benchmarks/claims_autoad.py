@@ -1,9 +1,9 @@
 """AutoAD's main comparisons (Tables 8.2 and 8.3 of the thesis) on described films of Cineworld.
 
 The language model is a small one that the benchmark trains itself, first on dialogue and narration (in the
-place of GPT-2's own training), and it learns in every row but one; the paper's stays frozen. Test films are
-described in order; with recurrent context the model reads what it said itself, with oracle context what the
-true describer said.
+place of GPT-2's own training), once for all seeds, and it learns in every row but one; the paper's stays
+frozen. Test films are described in order; with recurrent context the model reads what it said itself, with
+oracle context what the true describer said.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.claims_films import write_films
+from benchmarks.claims_films import LANGUAGE_WORLD, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
 from benchmarks.claims_training import trained
 from cinescribe import tables
@@ -57,15 +57,17 @@ class Sizes:
     layers: int = 1
     heads: int = 4
     batch: int = 2
+    consecutive: int = 8
     learning_rate: float = 1e-3
-    steps: int = 300
+    steps: int = 200
+    text_batch: int = 4
     text_steps: int = 400
     beams: int = 1
 
 
 SIZES = {
     "small": Sizes(),
-    "tiny": Sizes(10, 3, 3, 3, 64, 400, 1, 32, 2, 1, 2, 1, steps=3, text_steps=3),
+    "tiny": Sizes(10, 3, 3, 3, 64, 400, 1, 32, 2, 1, 2, 1, steps=3, text_batch=1, text_steps=3),
 }
 
 
@@ -129,7 +131,7 @@ def measure(row: str, bench: Bench) -> Numbers:
     sizes: Sizes = bench.sizes
     settings = WorldSettings(bench.seed, film_dim=sizes.film_dim)
     root = bench.out / "data"
-    write_films(root, settings, sizes.films, sizes.visual_films, sizes.text_films, sizes.general)
+    write_films(root, settings, sizes.films, sizes.visual_films)
     variant = VARIANTS[row]
     model = autoad_files.load(_model(row, root, bench))
     films = _test_films(root / "films", variant)
@@ -162,52 +164,49 @@ def enumerate_texts(texts: list[str]) -> Mapping[str, str]:
 def _model(row: str, root: Path, bench: Bench) -> Path:
     """The trained model of a row, and before it those it starts from."""
     sizes, variant = bench.sizes, VARIANTS[row]
-    text = _language_model("ad-text" if variant.ad_text else "general", root, bench)
+    general = _language_model("general", bench)
     given: dict[str, Any] = {
         **_options(sizes),
-        **_pictures(sizes),
-        "text_from": str(text),
-        "frames": variant.frames,
+        "steps": sizes.steps,
+        "features": "world-clip",
+        "latents": sizes.latents,
+        "layers": sizes.layers,
+        "heads": sizes.heads,
+        "text_from": str(general),
     }
     if variant.visual:
-        # One model of clips alone, from the language model that the row starts from.
         seeing = _Seeing(VisualOptions(**given))
-        given["visual_from"] = str(trained(seeing, root / "visual", f"visual-{text.parent.name}", bench))
-    given |= {"context": variant.context, "subtitles": variant.subtitles}
+        given["visual_from"] = str(trained(seeing, root / "visual", "visual", bench))
+    if variant.ad_text:
+        given["text_from"] = str(_language_model("ad-text", bench))
+    given |= {"frames": variant.frames, "context": variant.context, "subtitles": variant.subtitles}
     kind = Described if variant.frozen else _Describing
     return trained(kind(DescribedOptions(**given)), root / variant.data, row, bench)
 
 
-def _language_model(kind: str, root: Path, bench: Bench) -> Path:
-    """The folder of `general`, or of `ad-text`, which goes on from it."""
+def _language_model(kind: str, bench: Bench) -> Path:
+    """The folder of `general`, or of `ad-text`, which goes on from it; made once for all seeds."""
     sizes: Sizes = bench.sizes
-    given = {**_options(sizes), "steps": sizes.text_steps}
+    shared = Bench(bench.out.parent / "language", LANGUAGE_WORLD, sizes, bench.threads)
+    write_language(shared.out, sizes.text_films, sizes.general)
+    given = {**_options(sizes), "batch": sizes.text_batch, "steps": sizes.text_steps}
     if kind == "ad-text":
-        given["text_from"] = str(_language_model("general", root, bench))
-        return trained(_Onward(_OnwardOptions(**given)), root / "ad.csv", "ad-text", bench)
-    return trained(TextAlone(TextOptions(**given)), root / "general.csv", "general", bench)
+        given["text_from"] = str(_language_model("general", bench))
+        return trained(_Onward(_OnwardOptions(**given)), shared.out / "ad.csv", "ad-text", shared)
+    return trained(TextAlone(TextOptions(**given)), shared.out / "general.csv", "general", shared)
 
 
 def _options(sizes: Sizes) -> dict[str, Any]:
     return {
         "batch": sizes.batch,
-        "steps": sizes.steps,
+        "consecutive": sizes.consecutive,
         "warmup": sizes.steps // 10,
         "learning_rate": sizes.learning_rate,
         "language_model": "fresh",
         "fresh_layers": sizes.language_layers,
         "fresh_width": sizes.language_width,
         "fresh_words": sizes.words,
-        "evaluated": 2,
-    }
-
-
-def _pictures(sizes: Sizes) -> dict[str, Any]:
-    return {
-        "features": "world-clip",
-        "latents": sizes.latents,
-        "layers": sizes.layers,
-        "heads": sizes.heads,
+        "evaluated": 1,
     }
 
 
@@ -235,8 +234,9 @@ def note(sizes: Sizes) -> str:
         f"{sizes.films} films (8 : 1 : 1), {sizes.visual_films} for visual-only and {sizes.text_films} for "
         f"AD-only pretraining; a language model of {sizes.language_layers} layers of {sizes.language_width}, "
         f"from nothing, that learns in every row but one; features of {sizes.film_dim}, {sizes.latents} "
-        f"latents, {sizes.layers} layer of vision; {sizes.steps} steps of {sizes.batch} x 16 clips, "
-        f"{sizes.text_steps} of each text stage; beams {sizes.beams} "
+        f"latents, {sizes.layers} layer of vision; {sizes.steps} steps of {sizes.batch} x "
+        f"{sizes.consecutive} clips, {sizes.text_steps} of {sizes.text_batch} x {sizes.consecutive} "
+        f"sentences of each text stage; beams {sizes.beams} "
         "(paper: MAD, GPT-2 frozen, 8 x 16 clips, 10 epochs, beams 5)"
     )
 

@@ -1,8 +1,9 @@
-"""What the claims benchmark trains AutoAD on: films of one world, each set of them with other numbers.
+"""What the claims benchmark trains AutoAD on: films of one world for the pictures, of another for language.
 
 films/         described films with features and dialogue, as MAD
 films-noisy/   the same, what is trained on described as a poor transcript has it, as MAD-v1
 visual/        other films whose descriptions name nobody, as WebVid's captions
+
 ad.csv         descriptions of many more films, without pictures, as AudioVault
 general.csv    dialogue and how-to narration: English, but no description, as what GPT-2 was trained on
 """
@@ -12,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,22 +23,18 @@ from cinescribe.cineworld.script import Film
 from cinescribe.cineworld.world import World, WorldSettings, write_world
 from cinescribe.utterance import Utterance
 
-# Numbers that films of each set begin with, so that none is in two of them.
-_VISUAL, _TEXT, _GENERAL = 10_000, 20_000, 30_000
+_VISUAL = 10_000  # number of the first film of `visual/`
+LANGUAGE_WORLD = 1000  # seed of the world of the texts, which no table is of
 
 
-def write_films(
-    root: Path, settings: WorldSettings, films: int, visual: int, text: int, general: int
-) -> None:
-    """Write all sets, once.
+def write_films(root: Path, settings: WorldSettings, films: int, visual: int) -> None:
+    """Write the three sets with pictures, once.
 
     Args:
         root: folder for them.
         settings: of the world.
         films: described films, 8 : 1 : 1.
-        visual: films of `visual/`.
-        text: films of `ad.csv`.
-        general: films, and as many how-to videos, of `general.csv`.
+        visual: films of `visual/`, other ones.
     """
     done = root / "done"
     if done.exists():
@@ -50,12 +47,24 @@ def write_films(
     (root / "films" / "cast.json").write_text(json.dumps(cast))
     _write_noisy(root / "films", root / "films-noisy")
     _write_visual(root / "visual", world, visual)
-    described = ((n, world.film(n).utterances()) for n in range(_TEXT, _TEXT + text))
-    write_texts(
-        root / "ad.csv",
-        ((f"film-{n}", line.text) for n, said in described for line in said if line.role == "narrator"),
-    )
-    write_texts(root / "general.csv", _general(world, general))
+    done.touch()
+
+
+def write_language(root: Path, films: int, general: int) -> None:
+    """Write both sets of texts, once.
+
+    Args:
+        root: folder for them.
+        films: of `ad.csv`.
+        general: films, other ones, and as many how-to videos, of `general.csv`.
+    """
+    done = root / "done"
+    if done.exists():
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    world = World(WorldSettings(LANGUAGE_WORLD))
+    write_texts(root / "ad.csv", _described(world, range(films)))
+    write_texts(root / "general.csv", _general(world, range(films, films + general)))
     done.touch()
 
 
@@ -97,8 +106,15 @@ def _write_visual(root: Path, world: World, films: int) -> None:
     (root / "splits.json").write_text(json.dumps(splits))
 
 
-def _general(world: World, count: int) -> Iterable[tuple[str, str]]:
-    for number in range(_GENERAL, _GENERAL + count):
+def _described(world: World, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
+    for number in numbers:
+        for line in world.film(number).utterances():
+            if line.role == "narrator":
+                yield f"film-{number}", line.text
+
+
+def _general(world: World, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
+    for number in numbers:
         for line in world.film(number).utterances():
             if line.role != "narrator":
                 yield f"film-{number}", line.text

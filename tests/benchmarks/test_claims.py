@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import claims
-from benchmarks.claims_films import nameless, write_films
+from benchmarks.claims_films import nameless, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Results, Row, System
 from cinescribe import tables
 from cinescribe.cineworld.mishearing import Faults, mishear
@@ -127,7 +127,8 @@ def test_nobody_is_named_in_what_the_visual_network_learns_from() -> None:
 
 
 def test_the_sets_of_films_share_none_and_the_test_stays_clean(tmp_path: Path) -> None:
-    write_films(tmp_path, WorldSettings(4, film_dim=16), films=10, visual=2, text=2, general=2)
+    write_films(tmp_path, WorldSettings(4, film_dim=16), films=10, visual=2)
+    write_language(tmp_path / "texts", films=2, general=2)
     splits = json.loads((tmp_path / "films" / "splits.json").read_text())["films"]
     texts = {}
     for name in ("films", "films-noisy"):
@@ -139,7 +140,7 @@ def test_the_sets_of_films_share_none_and_the_test_stays_clean(tmp_path: Path) -
         assert texts["films", film] == texts["films-noisy", film]
     assert all(texts["films", film] != texts["films-noisy", film] for film in splits["train"])
     described = {line for (name, _), lines in texts.items() if name == "films" for line in lines}
-    with (tmp_path / "ad.csv").open() as file:
+    with (tmp_path / "texts" / "ad.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len({row["movie"] for row in rows}) == 2
     assert len(rows) > 20
