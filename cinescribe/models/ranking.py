@@ -26,6 +26,11 @@ def matrix_loss(scores: Tensor, margin: float) -> Tensor:
 
 
 def weight_penalty(model: torch.nn.Module, strength: float) -> Tensor:
-    """strength * sum of the squares of all learned matrices; biases and normalisation are no weights."""
-    squares = [value.square().sum() for value in model.parameters() if value.requires_grad and value.ndim > 1]
+    """strength * sum of the squares of all learned matrices but the words' vectors, as in the code."""
+    squares = [
+        value.square().sum()
+        for layer in model.modules()
+        for value in layer.parameters(recurse=False)
+        if not isinstance(layer, torch.nn.Embedding) and value.requires_grad and value.ndim > 1
+    ]
     return strength * torch.stack(squares).sum()

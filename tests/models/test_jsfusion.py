@@ -219,10 +219,11 @@ def test_the_code_counts_the_diagonal_a_constant_more() -> None:
 
 def test_the_penalty_is_of_weights_alone() -> None:
     layer = torch.nn.Linear(2, 1)
+    both = torch.nn.Sequential(torch.nn.Embedding(3, 2), layer)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[3.0, 4.0]]))
         layer.bias.fill_(100)
-    assert float(weight_penalty(layer, 0.5).detach()) == pytest.approx(12.5)
+    assert float(weight_penalty(both, 0.5).detach()) == pytest.approx(12.5)
 
 
 @pytest.mark.parametrize("variant", ["JSFusion", "JSTmean-noattention", "code-blank"])
