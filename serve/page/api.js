@@ -76,9 +76,31 @@ export async function filmsCalled(name, signal) {
   return answer.films.length || !name.includes(" ") ? answer : films({ limit: 12, query: name.replaceAll(" ", "_") }, signal);
 }
 
-/** One film with its voices. An id may hold slashes: they stay slashes. */
+/** An id may hold slashes: they stay slashes. */
+const path = (id) => id.split("/").map(encodeURIComponent).join("/");
+
+/** One film with its voices. */
 export function film(id, signal) {
-  return ask(`/v1/films/${id.split("/").map(encodeURIComponent).join("/")}`, { signal });
+  return ask(`/v1/films/${path(id)}`, { signal });
+}
+
+/** What a machine described of a film, with corrections. */
+export function descriptions(id, signal) {
+  return ask(`/v1/descriptions/${path(id)}`, { signal });
+}
+
+/** Put `body` in place of a description, if it is still as `one` says. */
+export const correct = (id, one, body) => ask(described(id, one), changing("PUT", one, body));
+
+/** Back to the machine's text, if it is still as `one` says. */
+export const takeBack = (id, one) => ask(described(id, one), changing("DELETE", one));
+
+const described = (id, { start, end }) => `/v1/descriptions/${path(id)}?start=${start}&end=${end}`;
+
+function changing(method, { version }, body) {
+  const headers = { Accept: "application/json", "If-Match": `"${version}"` };
+  if (!body) return { method, headers };
+  return { method, headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
 export const openSession = (key) => ask("/v1/session", json({ key }));

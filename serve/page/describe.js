@@ -7,6 +7,7 @@ const DEFAULTS = { on: false, mode: "aloud", voice: "", rate: 1, hold: false, du
 const VOICES_COME_MS = 1500; // some browsers tell their voices only after a while, some have none
 const STARTS_MS = 4000; // a voice that has not begun by then will not
 const NO_VOICE = "This browser has no voice of its own: descriptions go to your screen reader, and are shown as text.";
+const MACHINE = "Machine-made description";
 const CHARACTERS_PER_SECOND = 10; // slower than any voice at its normal pace
 
 export class Describer {
@@ -17,6 +18,8 @@ export class Describer {
     this.choice = remembered(KEY, DEFAULTS);
     this.speaking = new Map(); // utterance -> what ends waiting for it
     this.holding = false; // the film stands still for a description
+    this.machine = false; // a machine wrote the descriptions
+    this.introduced = false; // and the listener was told so
     this.engine = window.speechSynthesis ?? null;
     this.voices = [];
     this.voicesKnown = this.findVoices();
@@ -28,33 +31,49 @@ export class Describer {
     return this.choice.on;
   }
 
+  /** Descriptions from another source follow: written by a machine or not, in `language`. */
+  begin(machine, language) {
+    this.machine = machine;
+    this.language = language;
+    this.introduced = false;
+  }
+
+  /** `text` as it is heard: the first of a machine's says whose it is. */
+  heard(text) {
+    if (!this.machine || this.introduced) return text;
+    this.introduced = true;
+    return `${MACHINE}: ${text}`;
+  }
+
   async turn(on) {
+    this.introduced = false;
+    const what = this.machine ? "Machine-made descriptions" : "Descriptions";
     this.choice.on = on;
     remember(KEY, this.choice);
     if (!on) this.silence();
     this.show();
     const how = { aloud: "read aloud", reader: "given to your screen reader", text: "shown as text" };
-    if (!on) announce("Descriptions off.");
-    else if (this.choice.mode === "aloud" && !(await this.canSpeak())) announce(`Descriptions on. ${NO_VOICE}`);
-    else announce(`Descriptions on, ${how[this.choice.mode]}.`);
+    if (!on) announce(`${what} off.`);
+    else if (this.choice.mode === "aloud" && !(await this.canSpeak())) announce(`${what} on. ${NO_VOICE}`);
+    else announce(`${what} on, ${how[this.choice.mode]}.`);
   }
 
   /** The film reached a description, or none goes on (""). */
   async describe(text) {
     this.write(text);
     if (!text || !this.on) return;
-    if (this.choice.mode === "reader") byId("spoken").textContent = text;
+    if (this.choice.mode === "reader") byId("spoken").textContent = this.heard(text);
     if (this.choice.mode !== "aloud") return;
     const can = await this.canSpeak();
     if (this.written !== text || this.video.paused) return; // the film went on while the voices were awaited
-    if (can) this.speak(text);
-    else byId("spoken").textContent = text;
+    if (can) this.speak(this.heard(text));
+    else byId("spoken").textContent = this.heard(text);
   }
 
   /** Show `text` below the picture, and say nothing. */
   write(text) {
     this.written = text;
-    byId("described").textContent = text;
+    byId("described").replaceChildren(...(this.machine && text ? [element("span", { className: "badge" }, MACHINE), " "] : []), text);
     byId("described").hidden = !text || !this.on;
   }
 

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { announce, byId, clock, counted, element, remember, remembered, spokenTime } from "./dom.js";
+import { Corrections } from "./corrections.js";
 import { Describer } from "./describe.js";
 import { Transcript } from "./transcript.js";
 
@@ -19,14 +20,16 @@ export class Player {
     this.moved = moved;
     this.lost = lost;
     this.film = null;
-    this.tracks = []; // { kind, element }
-    this.choice = remembered(KEY, { captions: true, volume: 1, muted: false, speed: 1 });
+    this.tracks = []; // { kind, element }; kind: captions, descriptions (the narrator's) or generated
+    this.words = []; // that are marked
+    this.choice = remembered(KEY, { captions: true, volume: 1, muted: false, speed: 1, source: "descriptions" });
     this.quiet = false;
     this.describer = new Describer(this.video, (quiet) => {
       this.quiet = quiet;
       this.setSound();
     });
     this.transcript = new Transcript((seconds) => this.play(seconds));
+    this.corrections = new Corrections((seconds) => this.play(seconds), () => this.reload());
     this.connect();
     this.setSound();
     this.showCaptions();
@@ -56,31 +59,59 @@ export class Player {
     video.src = film.media;
     if (film.width && film.height) video.style.aspectRatio = `${film.width} / ${film.height}`;
     if (film.playable === false) this.problem("This film’s format can’t be played in a browser. Its transcript is here.");
-    this.tracks = ["captions", "descriptions"].map((kind) => this.addTrack(kind, words)).filter(Boolean);
-    this.fill(words);
-    const has = (kind) => this.tracks.some((track) => track.kind === kind);
-    byId("captions").disabled = !has("captions");
-    byId("descriptions").disabled = !has("descriptions");
-    byId("describing").hidden = !has("descriptions");
+    this.words = words;
+    this.tracks = ["captions", "descriptions", "generated"].map((kind) => this.addTrack(kind)).filter(Boolean);
+    this.fill();
+    byId("captions").disabled = !this.track("captions");
+    byId("descriptions").disabled = byId("describing").hidden = !this.source;
+    byId("whose").hidden = !(this.track("descriptions") && this.track("generated"));
+    this.corrections.open(this.track("generated") ? film.film_id : "");
     this.showCaptions();
+    this.showSource();
+  }
+
+  track(kind) {
+    return this.tracks.find((track) => track.kind === kind);
+  }
+
+  /** Whose descriptions are given: `descriptions`, `generated`, or undefined where there are none. */
+  get source() {
+    const kinds = [this.choice.source, "descriptions", "generated"];
+    return kinds.find((kind) => this.track(kind));
+  }
+
+  showSource() {
+    for (const radio of document.querySelectorAll("input[name=whose]")) radio.checked = radio.value === this.source;
+    byId("descriptions").textContent = this.source === "generated" ? "Descriptions (machine-made)" : "Descriptions";
+    this.describer.begin(this.source === "generated", this.track(this.source)?.element.srclang ?? "");
+    this.described = undefined;
+    this.describe();
+  }
+
+  /** Other words are spoken now: take the machine's track anew. */
+  reload() {
+    const old = this.track("generated");
+    if (!old) return;
+    old.element.remove();
+    this.described = undefined;
+    this.tracks = this.tracks.map((track) => (track === old ? this.addTrack("generated") : track));
   }
 
   /** The film's track of `kind`, in the user's language where there is one. */
-  addTrack(kind, words) {
-    const all = (this.film.tracks ?? []).filter((track) => track.kind === kind);
+  addTrack(kind) {
+    const machine = kind === "generated";
+    const plain = machine ? "descriptions" : kind; // as HTML calls it
+    const all = (this.film.tracks ?? []).filter((track) => track.kind === plain && Boolean(track.machine_made) === machine);
     const speaks = (track) => navigator.languages.some((language) => track.language && language.startsWith(track.language));
     const chosen = all.find(speaks) ?? all[0];
     if (!chosen) return null;
-    const made = element("track", { kind, src: chosen.src, srclang: chosen.language || "und", label: chosen.label });
+    const made = element("track", { kind: plain, src: chosen.src, srclang: chosen.language || "und", label: chosen.label });
     const track = made.track;
-    made.addEventListener("load", () => this.fill(words));
+    made.addEventListener("load", () => this.fill());
     made.addEventListener("error", () => {
-      if (this.tracks.some((one) => one.element === made)) this.problem(`The ${kind} could not be loaded.`);
+      if (this.tracks.some((one) => one.element === made)) this.problem(`The ${plain} could not be loaded.`);
     });
-    if (kind === "descriptions") {
-      this.describer.language = chosen.language ?? "";
-      track.addEventListener("cuechange", () => this.describe());
-    }
+    if (plain === "descriptions") track.addEventListener("cuechange", () => this.source === kind && this.describe());
     this.video.append(made);
     track.mode = "hidden";
     return { kind, element: made };
@@ -88,7 +119,7 @@ export class Player {
 
   /** Give the description the film is at, once; while it stands still only in writing. */
   describe() {
-    const cues = this.tracks.find((track) => track.kind === "descriptions")?.element.track.activeCues;
+    const cues = this.track(this.source)?.element.track.activeCues;
     const cue = cues?.[cues.length - 1];
     const text = cue ? cue.getCueAsHTML().textContent : "";
     if (this.video.paused && !this.describer.holding) this.describer.write(text);
@@ -98,9 +129,9 @@ export class Player {
     }
   }
 
-  fill(words) {
+  fill() {
     const tracks = this.tracks.map(({ kind, element: made }) => ({ kind, cues: made.track.cues }));
-    this.transcript.fill(tracks, words);
+    this.transcript.fill(tracks, this.words);
     this.transcript.at(this.video.currentTime);
     const loading = this.tracks.some(({ element: made }) => made.readyState < 2);
     if (loading) byId("transcript-empty").hidden = true;
@@ -115,6 +146,7 @@ export class Player {
   close() {
     this.describer.silence();
     this.describer.write("");
+    this.corrections.open("");
     this.film = null;
     this.described = undefined;
     this.video.pause();
@@ -168,7 +200,7 @@ export class Player {
 
   showCaptions() {
     byId("captions").setAttribute("aria-pressed", String(this.choice.captions));
-    const captions = this.tracks.find((track) => track.kind === "captions")?.element.track;
+    const captions = this.track("captions")?.element.track;
     if (captions) captions.mode = this.choice.captions ? "showing" : "hidden";
   }
 
@@ -243,6 +275,14 @@ export class Player {
       event.preventDefault();
       this.step(steps[event.key]);
     });
+    for (const radio of document.querySelectorAll("input[name=whose]")) {
+      radio.addEventListener("change", () => {
+        this.describer.silence();
+        this.keep({ source: radio.value });
+        this.showSource();
+        announce(radio.value === "generated" ? "Machine-made descriptions." : "The narrator’s descriptions.");
+      });
+    }
     byId("fullscreen").hidden = !document.fullscreenEnabled;
     on("fullscreen", "click", () => (document.fullscreenElement ? document.exitFullscreen() : byId("screen").requestFullscreen()));
     document.addEventListener("fullscreenchange", () => {

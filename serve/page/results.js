@@ -23,12 +23,16 @@ export function marked(text, words) {
 /** The kind of evidence in words, and the class its colour hangs on. */
 function kind(evidence) {
   if (evidence.source === "description") return ["Described", "described-kind"];
+  if (evidence.source === "generated") {
+    return evidence.role === "corrected" ? ["Machine-made description, corrected by a person", "corrected-kind"]
+      : ["Machine-made description", "machine-kind"];
+  }
   if (evidence.source === "speech") return ["Said", "said-kind"];
   return [evidence.source === "words" ? "Recognised" : "Seen", "seen-kind"];
 }
 
 function quote(evidence, state) {
-  if (evidence.source === "speech" || evidence.source === "description") {
+  if (["speech", "description", "generated"].includes(evidence.source)) {
     return element("blockquote", {}, element("p", {}, ...marked(evidence.text, evidence.matched ?? [])));
   }
   if (evidence.source === "words") {

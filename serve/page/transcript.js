@@ -3,6 +3,9 @@
 import { byId, clock, element, hiddenText, spokenTime, who } from "./dom.js";
 import { marked } from "./results.js";
 
+const NAMES = { descriptions: "Description", generated: "Machine-made description" };
+const STYLES = { descriptions: "described-kind", generated: "machine-kind" };
+
 export class Transcript {
   /** `jump(seconds)` plays the film from there. */
   constructor(jump) {
@@ -19,14 +22,14 @@ export class Transcript {
     this.lines = cues.map(({ kind, cue }) => {
       const plain = cue.getCueAsHTML();
       const speaker = plain.querySelector("[title]")?.title ?? "";
-      const name = kind === "descriptions" ? "Description" : who(speaker, "") || "Dialogue";
+      const name = NAMES[kind] ?? (who(speaker, "") || "Dialogue");
       const button = element("button", { type: "button" },
         element("span", { className: "time" }, element("span", { "aria-hidden": "true" }, clock(cue.startTime)),
           hiddenText(`${spokenTime(cue.startTime)},`)),
         element("span", { className: "words" }, element("span", { className: "by" }, name), hiddenText(": "),
           element("span", {}, ...marked(plain.textContent, words))));
       button.addEventListener("click", () => this.jump(cue.startTime));
-      const item = element("li", { className: kind === "descriptions" ? "described-kind" : "said-kind" }, button);
+      const item = element("li", { className: STYLES[kind] ?? "said-kind" }, button);
       return { start: cue.startTime, end: cue.endTime, item };
     });
     this.list.replaceChildren(...this.lines.map((line) => line.item));
