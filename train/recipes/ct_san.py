@@ -51,7 +51,7 @@ class Options(Optimisation):
     hz: float = option(2.4, "frames a second, 40 of a clip; section 4.2.1: one of ten frames")
     annotations: str = option("cineworld-films", "data set of `cinescribe.annotations`")
     annotations_at: str = option("", "local folder of its files; default: the data's")
-    held_out: str = option("validation", "its split that is evaluated")
+    validation: str = option("validation", "its split that is evaluated")
     most: int = option(1000, "clips or questions that are evaluated; section 4.3.1: 1,000; 0 for all")
     least: int = option(4, "times that training captions use a word; section 4.2.1: more than three")
     vectors: str = option("word2vec", "of words; section 4.2.1: skip-grams. A GloVe text file, or fresh")
@@ -92,7 +92,7 @@ class _CTSANRecipe(NoStep):
     def data(self, root: str, split: Split) -> Data:
         """Clips whose videos have all features; words and concepts are those of the training captions."""
         options = self.options
-        source = Source(options.annotations, options.annotations_at or root, options.held_out)
+        source = Source(options.annotations, options.annotations_at or root, options.validation)
         frames = ClipFrames(root, options.features, options.hz, CTSANConfig().frames, source.whole)
         if self._vocabulary is None:
             captions = [text for clip in source.clips("train") for text in clip.captions]

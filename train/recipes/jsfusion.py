@@ -46,7 +46,7 @@ class Options(Optimisation):
     hz: float = option(5.0, "frames a second, 40 of a clip; section 5.3.1")
     annotations: str = option("cineworld-films", "data set of `cinescribe.annotations`")
     annotations_at: str = option("", "local folder of its files; default: the data's")
-    held_out: str = option("validation", "its split that is evaluated")
+    validation: str = option("validation", "its split that is evaluated")
     most: int = option(1000, "clips or questions that are evaluated; section 5.4.1: 1,000; 0 for all")
     least: int = option(4, "times that training captions use a word; section 5.3.1: more than three")
     vectors: str = option(
@@ -87,7 +87,7 @@ class _JSFusionRecipe(NoStep):
     def data(self, root: str, split: Split) -> Data:
         """Clips whose videos have all features; the words are those of the training captions."""
         options = self.options
-        source = Source(options.annotations, options.annotations_at or root, options.held_out)
+        source = Source(options.annotations, options.annotations_at or root, options.validation)
         frames = ClipFrames(root, options.features, options.hz, JSFusionConfig().frames, source.whole)
         if self._vocabulary is None:
             captions = [text for clip in source.clips("train") for text in clip.captions]
