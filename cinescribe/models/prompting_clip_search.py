@@ -1,5 +1,12 @@
-"""Prompting CLIP as a search's two encoders: a vector of a text, and one of each window of a film."""
+"""Prompting CLIP as a search's two encoders: a vector of a text, and one of each window of a film.
 
+The test of a trained model, for `cinescribe evaluate`:
+
+python -m cinescribe.models.prompting_clip_search RUN/best --data DIR --annotations msrvtt-1k-a --out ALIKE
+"""
+
+import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from cinescribe import tables
+from cinescribe.annotations.catalogue import DATA_SETS, load
 from cinescribe.annotations.types import CaptionedClip
-from cinescribe.errors import UsageError
+from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.evaluation.run import Text, Video, write_run
 from cinescribe.models import prompting_clip_files
 from cinescribe.models.prompting_clip import PromptingCLIP, spread
@@ -117,3 +125,32 @@ def write_retrieval_run(
 
 def _span(clip: CaptionedClip) -> tuple[float, float] | None:
     return None if clip.start is None or clip.end is None else (clip.start, clip.end)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: writes a run of one model and one split."""
+    parser = argparse.ArgumentParser(prog="python -m cinescribe.models.prompting_clip_search")
+    parser.add_argument("model", type=Path, help="folder best or last of a run of training")
+    parser.add_argument("--data", required=True, help="folder or s3:// prefix with the features")
+    parser.add_argument("--annotations", required=True, choices=DATA_SETS, metavar="NAME", help="data set")
+    parser.add_argument("--annotations-at", metavar="DIR", help="its folder (default that of the data)")
+    parser.add_argument("--split", default="test", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the model, for the table's name")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the retrieval run")
+    arguments = parser.parse_args(argv)
+    try:
+        splits = load(arguments.annotations, arguments.annotations_at or arguments.data).splits
+        if arguments.split not in splits:
+            raise UsageError(f"{arguments.annotations} has no split {arguments.split}: {', '.join(splits)}")
+        search = PromptingCLIPSearch.load(arguments.model)
+        clips = splits[arguments.split]
+        write_retrieval_run(search, arguments.data, clips, arguments.out, arguments.seed)
+    except CinescribeError as error:
+        print(f"cinescribe: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments.out}: {len(clips)} clips; next: cinescribe evaluate {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from cinescribe.annotations.catalogue import load
 from cinescribe.cineworld.world import WorldSettings, write_world
 from cinescribe.errors import UsageError
 from cinescribe.evaluation.run import read_run
 from cinescribe.evaluation.scores import evaluate
-from cinescribe.models.prompting_clip_search import PromptingCLIPSearch, write_retrieval_run
+from cinescribe.models import prompting_clip_search
+from cinescribe.models.prompting_clip_search import PromptingCLIPSearch
 from tests.train.worlds import ACTIONS, write_film
 from train import folder, loop, recipes
 from train.recipe import Pick
@@ -80,10 +80,10 @@ def test_sentences_are_learned_and_evaluated(root: Path, tmp_path: Path) -> None
     numbers = train("prompting-clip-retrieval", root, tmp_path / "run", 20)
     # Four clips show the same action: the own one is at best second or third of them.
     assert numbers["recall5"] > 80  # about 16 by chance
-    clips = load("clips", root).splits["validation"]
-    search = PromptingCLIPSearch.load(tmp_path / "run" / "last")
-    write_retrieval_run(search, str(root), clips, tmp_path / "alike", seed=0)
-    forward, _, _ = evaluate(read_run([tmp_path / "alike"]))
+    model, alike = tmp_path / "run" / "last", tmp_path / "alike"
+    told = ["--data", str(root), "--annotations", "clips", "--split", "validation", "--out", str(alike)]
+    assert prompting_clip_search.main([str(model), *told]) == 0
+    forward, _, _ = evaluate(read_run([alike]))
     assert forward.queries == 32
     assert forward.mean["R@5"] > 80
 
