@@ -1,0 +1,53 @@
+"""The steps of `make demo`, in order; one that was done before is quick."""
+
+import sys
+from pathlib import Path
+
+from cinescribe import zoo
+from cinescribe.demo import alignment, description, finding, speech
+from cinescribe.demo.stage import Demo, Stopped
+from cinescribe.errors import CinescribeError
+
+
+def pull_weights(_: Demo) -> None:
+    """Have the weights of the small profile and the voices here."""
+    voices = [name for name, weight in zoo.entries().items() if weight.role == "voice"]
+    zoo.pull([*zoo.PROFILES["small"].values(), *voices])
+
+
+STEPS = (
+    ("weights: speech, voices, objects, actions, sentences (430 MB the first time)", pull_weights),
+    ("a film with two characters and a narrator is rendered", speech.make_film),
+    (
+        "a small world to learn from; one of its test films is rendered without a narrator",
+        description.make_world,
+    ),
+    ("the speech of both films is cleaned", speech.clean),
+    ("what is seen in both films", finding.look),
+    ("a small TAN learns where narration is seen", alignment.train),
+    ("it aligns how-to videos", alignment.align),
+    ("a small AutoAD learns to describe", description.train),
+    ("it describes the film without a narrator, between the lines of its dialogue", description.describe),
+    ("all of it is indexed", finding.index),
+    ("moments are found again", finding.find),
+    ("the page", finding.open_page),
+)
+
+
+def main(folder: Path = Path("demo")) -> int:
+    """Run every step; returns the exit code."""
+    demo = Demo(folder, len(STEPS))
+    try:
+        for what, do in STEPS:
+            demo.step(what)
+            do(demo)
+    except Stopped as stopped:
+        return stopped.code
+    except CinescribeError as error:
+        print(f"cinescribe demo: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
