@@ -17,8 +17,12 @@ from cinescribe.evaluation.thumbnails import Thumbnails
 TOP = 5  # videos shown of those found
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #bbb; --right: #0a6b2d; --box: #eee; }
-@media (prefers-color-scheme: dark) { :root { --line: #555; --right: #7fdc9b; --box: #2a2a2a; } }
+/* Colours are said outright: a checker of contrast can't see those of the system. */
+:root { color-scheme: light dark; --page: #fff; --ink: #111; --line: #bbb; --right: #0a6b2d; --box: #eee; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #111; --ink: #eee; --line: #555; --right: #7fdc9b; --box: #2a2a2a; }
+}
+html { background: var(--page); color: var(--ink); }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 0 auto; padding: 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid var(--line); }
