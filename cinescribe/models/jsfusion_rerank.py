@@ -28,8 +28,8 @@ def rerank(
     Args:
         saved: a model trained for retrieval or multiple choice.
         query: a sentence.
-        moments: features [frames, width] of each, best first; at most `config.frames` are read of each,
-            equally distant, as in training.
+        moments: features [frames, width] of each, best first, `saved.hz` a second; of each at most
+            `config.frames` are read, equally distant, as in training.
         most: how many are scored.
 
     Raises:

@@ -27,6 +27,16 @@ SMALL = {
 TASKS = ("ct-san", "ct-san-fill-in", "ct-san-choice", "ct-san-retrieval")
 
 
+def step(model: torch.nn.Module, loss: torch.Tensor) -> None:
+    """Of the gradient's signs."""
+    model.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.grad is not None:
+                value -= 5e-3 * value.grad.sign()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("world")
@@ -50,14 +60,11 @@ def test_it_learns_what_it_is_shown_is_scored_and_saved(world: str, tmp_path: Pa
     data, held_out = recipe.data(world, "train"), recipe.data(world, "validation")
     torch.manual_seed(0)
     model = recipe.model(data).train()
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     batch = data.batch([Pick(k, k) for k in range(4)])
     losses = []
     for _ in range(8):
         outcome = recipe.loss(model, batch)
-        optimiser.zero_grad()
-        outcome.loss.backward()
-        optimiser.step()
+        step(model, outcome.loss)
         losses.append({"loss": outcome.loss, **outcome.metrics})
     for part in ("loss", "own", "concepts"):
         assert float(losses[-1][part].detach()) < float(losses[0][part].detach()), part

@@ -23,6 +23,16 @@ from train.recipes.clip_tasks import ClipFrames, Source, blank_batch
 SMALL = {"features": "world-clip", "vectors": "fresh", "least": 2, "scale": 16, "steps": 1, "most": 12}
 
 
+def step(model: torch.nn.Module, loss: torch.Tensor) -> None:
+    """Of the gradient's signs."""
+    model.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.grad is not None:
+                value -= 5e-3 * value.grad.sign()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("world")
@@ -124,14 +134,11 @@ def test_it_learns_what_it_is_shown_is_scored_and_saved(world: str, tmp_path: Pa
     data, held_out = recipe.data(world, "train"), recipe.data(world, "validation")
     torch.manual_seed(0)
     model = recipe.model(data).train()
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     batch = data.batch([Pick(k, k) for k in range(4)])
     losses = []
     for _ in range(12):
         outcome = recipe.loss(model, batch)
-        optimiser.zero_grad()
-        outcome.loss.backward()
-        optimiser.step()
+        step(model, outcome.loss)
         losses.append(float(outcome.loss.detach()))
     assert outcome.weight == 4
     assert losses[-1] < 0.8 * losses[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -62,12 +63,15 @@ class Matches:
                 np.random.default_rng(pick.seed),
                 len(self.clips),
                 number,
-                lambda other, caption=caption: caption in self.clips[other].captions,  # type: ignore[misc]
+                partial(self._says, caption),
                 self._candidates - 1,
             )
             pairs += [(len(videos) + place, sentence) for place in range(self._candidates)]
             videos += [number, *wrong]
         return self._batch(videos, [text for _, text in own], pairs, [0] * len(own))
+
+    def _says(self, caption: str, clip: int) -> bool:
+        return caption in self.clips[clip].captions
 
     def _batch(
         self, videos: Sequence[int], texts: Sequence[str], pairs: list[tuple[int, int]], answers: list[int]
@@ -106,7 +110,7 @@ class Choices:
                 np.random.default_rng(pick.seed),
                 len(self.questions),
                 pick.index,
-                lambda number, right=right: self._right(number) == right,  # type: ignore[misc]
+                partial(self._same, right),
                 self._further,
             ) if self._further else []  # fmt: skip
             some = [*question.candidates, *(self._right(number) for number in others)]
@@ -138,6 +142,9 @@ class Choices:
             [question.candidates[question.answer] for question in chosen],
         )
 
+    def _same(self, right: str, number: int) -> bool:
+        return self._right(number) == right
+
     def _right(self, number: int) -> str:
         question = self.questions[number]
         return question.candidates[question.answer]
@@ -147,7 +154,7 @@ class Blanks:
     """Clips with sentences that lack a word; in training only those whose word the vocabulary has."""
 
     def __init__(self, questions: Sequence[FillIn], reading: Reading, *, training: bool) -> None:
-        known = [one for one in questions if one.answer in reading.vocabulary]
+        known = [one for one in questions if one.answer.lower() in reading.vocabulary]
         if training and not known:
             raise UsageError(f"none of {len(questions)} blanks' words is in the vocabulary of the captions")
         self.questions = known if training else list(questions)

@@ -238,7 +238,8 @@ def blank_batch(
     ids_of = torch.full((len(rows), int(counts.max())), PADDING)
     for number, row in enumerate(rows):
         ids_of[number, : len(row)] = torch.tensor(row)
-    answers = [vocabulary.number(one.answer) if one.answer in vocabulary else -100 for one in chosen]
+    words_said = [one.answer.lower() for one in chosen]
+    answers = [vocabulary.number(word) if word in vocabulary else -100 for word in words_said]
     return BlankBatch(
         *frames.batch(chosen),
         ids_of,

@@ -52,7 +52,7 @@ class Options(Optimisation):
     annotations: str = option("cineworld-films", "data set of `cinescribe.annotations`")
     annotations_at: str = option("", "local folder of its files; default: the data's")
     validation: str = option("validation", "its split that is evaluated")
-    most: int = option(1000, "clips or questions that are evaluated; section 4.3.1: 1,000; 0 for all")
+    most: int = option(0, "clips or questions evaluated; 0 for all; section 4.3.1: 1,000 in retrieval")
     least: int = option(4, "times that training captions use a word; section 4.2.1: more than three")
     vectors: str = option("word2vec", "of words; section 4.2.1: skip-grams. A GloVe text file, or fresh")
     concepts: int = option(2000, "V, words that a video may show; section 4.2.2")

@@ -61,7 +61,14 @@ class MatchOptions(Options):
     """Retrieval and multiple choice."""
 
     margin: float = option(10.0, "Delta; section 5.3.5")
-    candidates: int = option(10, "L, pairs of a question, one right; 0 for all pairs of the batch [code]")
+    candidates: int = option(10, "L, pairs of a question, one right; 0 for all of the batch's part [code]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceOptions(MatchOptions):
+    """Multiple choice."""
+
+    most: int = option(0, "questions that are evaluated; 0 for all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +200,7 @@ class Choice(_JSFusionRecipe):
 
     name = "jsfusion-choice"
     task = "choice"
+    Options = ChoiceOptions
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
