@@ -69,7 +69,11 @@ class Descriptions:
         """Whether a machine described the film."""
         now = time.monotonic()
         if now - self._names[0] > self._refresh:
-            self._names = now, frozenset(tables.written_names(self._root, "descriptions"))
+            try:
+                self._names = now, frozenset(tables.written_names(self._root, "descriptions"))
+            except (CinescribeError, OSError) as error:  # the films are listed all the same
+                log.line("refresh-failed", message=str(error))
+                self._names = now, self._names[1]
         return tables.file_name(film_id) in self._names[1]
 
     def film(self, film_id: str) -> Film:

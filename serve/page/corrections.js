@@ -108,7 +108,7 @@ export class Corrections {
     field.value = this.drafts.get(this.key(one)) ?? one.text;
     const room = Math.floor((one.room * this.pace) / 60);
     const facts = [
-      one.corrected ? `The machine wrote: “${one.generated}”.` : "",
+      one.corrected ? `The machine wrote: “${one.generated}”` : "",
       room > 0 ? `There is room for about ${counted(room, "word")} here.` : "Here is no room to speak: somebody speaks, or another description is given.",
     ];
     const problem = element("p", { className: "problem", id: `${name}-problem`, role: "alert" });
