@@ -2,8 +2,8 @@
 
 Writes the tables of made-up films with made-up features, takes a model (or teaches a small one made-up
 sentences, so that its texts have the length of sentences), serves both on Ray Serve, and asks over HTTP:
-alone, as many at once as there is room for, and then at given rates whatever comes back, up to twice what it
-can do. What the machine does between the requests of a rate is part of the measurement, asking included.
+alone, as many at once as may be on their way in it, and then at given rates whatever comes back, up to twice
+what it can do. The clients run on the same machine.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from cinescribe import tables
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.media.library import FilmRef
 from cinescribe.models import autoad_files
+from serve.replies import RETRY_AFTER
 
 _CHUNK = 60  # seconds
 _UTTERANCES = 60  # of a film; each stands for five seconds
@@ -113,13 +114,15 @@ def as_load(seconds: float, replies: list[tuple[int, float]]) -> Load:
 
 
 def together(port: int, clients: int, seconds: float, films: int, style: str) -> Load:
-    """So many clients, each with one question at a time."""
+    """So many clients, each with one question at a time, which wait a little where they are refused."""
     began = time.monotonic()
 
     def client(seed: int) -> list[tuple[int, float]]:
         chance, replies = random.Random(seed), []
         while time.monotonic() < began + seconds:
             replies.append(ask(port, request(chance, films, style)))
+            if replies[-1][0] == 503:
+                time.sleep(RETRY_AFTER)
         return replies
 
     with ThreadPoolExecutor(clients) as pool:
@@ -162,7 +165,7 @@ def measure(root: Path, model: Path, batch: int, arguments: argparse.Namespace) 
         together(port, 2, 3.0, films, style)  # the first questions load what is loaded late
         yield together(port, 1, seconds, films, style).line(f"{name}, 1 client")
         full = together(port, room, seconds, films, style)
-        yield full.line(f"{room} clients, as many as there is room for")
+        yield full.line(f"{room} clients at once")
         most = full.statuses[200] / full.seconds
         for share in (0.5, 0.8, 1.0, 2.0):
             load = steadily(port, share * most, seconds, films, style)
