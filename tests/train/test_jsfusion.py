@@ -178,6 +178,8 @@ def test_known_scores() -> None:
 def test_wrong_options_are_told_of(world: str) -> None:
     with pytest.raises(UsageError, match="JSTmean"):
         recipes.load("jsfusion-retrieval", {**SMALL, "variant": "JSTmode"})
+    with pytest.raises(UsageError, match="train jsfusion-fill-in"):
+        recipes.load("jsfusion-choice", {**SMALL, "variant": "code-blank"})
     with pytest.raises(UsageError, match="no data set"):
         recipes.load("jsfusion-retrieval", {**SMALL, "annotations": "none"}).data(world, "train")
     with pytest.raises(UsageError, match="has no choices or blanks"):

@@ -88,6 +88,8 @@ class _JSFusionRecipe(NoStep):
     def __init__(self, options: Any) -> None:
         if options.variant not in VARIANTS:
             raise UsageError(f"--variant {options.variant}: one of {', '.join(VARIANTS)}")
+        if "blank_alone" in VARIANTS[options.variant] and self.task != "fill-in":
+            raise UsageError(f"--variant {options.variant}: it reads blanks; train jsfusion-fill-in with it")
         self.options = options
         self._vocabulary: Vocabulary | None = None
 
