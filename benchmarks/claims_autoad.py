@@ -7,10 +7,13 @@ oracle context what the true describer said.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
+from transformers import GPT2Config
 
 from benchmarks.claims_films import LANGUAGE_WORLD, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
@@ -29,6 +32,7 @@ from cinescribe.models.autoad_film import (
     recent_lines,
 )
 from cinescribe.models.decoding import Decoding
+from cinescribe.models.language_model import fresh, fresh_tokeniser
 from train.features import FeatureStore
 from train.recipe import Data, option
 from train.recipes.autoad import (
@@ -45,11 +49,12 @@ from train.recipes.autoad import (
 class Sizes:
     """Of the data and the models; chosen on another world (seed 100) by its validation films."""
 
-    films: int = 160
-    visual_films: int = 160
-    text_films: int = 600
-    general: int = 200
+    films: int = 120
+    visual_films: int = 80
+    text_films: int = 1000
+    general: int = 150
     film_dim: int = 256
+    noise: float = 0.3
     words: int = 1024
     language_layers: int = 2
     language_width: int = 128
@@ -59,15 +64,15 @@ class Sizes:
     batch: int = 2
     consecutive: int = 8
     learning_rate: float = 1e-3
-    steps: int = 200
+    steps: int = 100
     text_batch: int = 4
-    text_steps: int = 400
+    text_steps: int = 150
     beams: int = 1
 
 
 SIZES = {
     "small": Sizes(),
-    "tiny": Sizes(10, 3, 3, 3, 64, 400, 1, 32, 2, 1, 2, 1, steps=3, text_batch=1, text_steps=3),
+    "tiny": Sizes(10, 3, 3, 3, 64, 0.3, 400, 1, 32, 2, 1, 2, 1, steps=3, text_batch=1, text_steps=3),
 }
 
 
@@ -98,13 +103,26 @@ VARIANTS = {
 }
 
 
-class _Learning:
-    """The language model learns in every stage."""
+class _Unscored:
+    """The loop evaluates nothing: no model is chosen by held-out films."""
+
+    def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
+        """Nothing."""
+        return []
+
+
+class _Learning(_Unscored):
+    """The language model learns, too."""
 
     def model(self, data: Data) -> AutoAD:
+        """That of the recipe."""
         model: AutoAD = super().model(data)  # type: ignore[misc]
         model.set_stage(model.stage, True)
         return model
+
+
+class _Frozen(_Unscored, Described):
+    """`autoad`, as in the paper."""
 
 
 class _Describing(_Learning, Described):
@@ -116,20 +134,20 @@ class _Seeing(_Learning, VisualAlone):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OnwardOptions(TextOptions):
+class _TextOptions(TextOptions):
     text_from: str = option("", "folder of a model of autoad-text to go on from")
 
 
-class _Onward(TextAlone):
-    """`autoad-text` from a model of it, in the place of GPT-2."""
+class _Text(_Unscored, TextAlone):
+    """`autoad-text`, also from a model of it."""
 
-    Options = _OnwardOptions
+    Options = _TextOptions
 
 
 def measure(row: str, bench: Bench) -> Numbers:
     """CIDEr and ROUGE-L, times 100, of the test films of the seed's world, with both contexts."""
     sizes: Sizes = bench.sizes
-    settings = WorldSettings(bench.seed, film_dim=sizes.film_dim)
+    settings = WorldSettings(bench.seed, sizes.noise, film_dim=sizes.film_dim)
     root = bench.out / "data"
     write_films(root, settings, sizes.films, sizes.visual_films)
     variant = VARIANTS[row]
@@ -180,7 +198,7 @@ def _model(row: str, root: Path, bench: Bench) -> Path:
     if variant.ad_text:
         given["text_from"] = str(_language_model("ad-text", bench))
     given |= {"frames": variant.frames, "context": variant.context, "subtitles": variant.subtitles}
-    kind = Described if variant.frozen else _Describing
+    kind = _Frozen if variant.frozen else _Describing
     return trained(kind(DescribedOptions(**given)), root / variant.data, row, bench)
 
 
@@ -192,8 +210,27 @@ def _language_model(kind: str, bench: Bench) -> Path:
     given = {**_options(sizes), "batch": sizes.text_batch, "steps": sizes.text_steps}
     if kind == "ad-text":
         given["text_from"] = str(_language_model("general", bench))
-        return trained(_Onward(_OnwardOptions(**given)), shared.out / "ad.csv", "ad-text", shared)
-    return trained(TextAlone(TextOptions(**given)), shared.out / "general.csv", "general", shared)
+        return trained(_Text(_TextOptions(**given)), shared.out / "ad.csv", kind, shared)
+    given["language_model"] = str(_untrained(shared.out, sizes))
+    return trained(_Text(_TextOptions(**given)), shared.out / "general.csv", kind, shared)
+
+
+def _untrained(root: Path, sizes: Sizes) -> Path:
+    """A folder of a random language model, whose words (as GPT-2's) are those of all kinds of text."""
+    folder = root / "untrained"
+    if not (folder / "config.json").exists():
+        config = GPT2Config(
+            n_layer=sizes.language_layers,
+            n_embd=sizes.language_width,
+            n_head=max(1, sizes.language_width // 64),
+            n_positions=256,
+        )
+        texts = [(root / name).read_text(encoding="utf-8") for name in ("ad.csv", "general.csv")]
+        sentences = [line.partition(",")[2].strip('"') for text in texts for line in text.splitlines()]
+        model = fresh(config, fresh_tokeniser(sentences, sizes.words), LANGUAGE_WORLD)
+        model.tokeniser.save_pretrained(folder)
+        model.model.save_pretrained(folder)
+    return folder
 
 
 def _options(sizes: Sizes) -> dict[str, Any]:
@@ -202,11 +239,6 @@ def _options(sizes: Sizes) -> dict[str, Any]:
         "consecutive": sizes.consecutive,
         "warmup": sizes.steps // 10,
         "learning_rate": sizes.learning_rate,
-        "language_model": "fresh",
-        "fresh_layers": sizes.language_layers,
-        "fresh_width": sizes.language_width,
-        "fresh_words": sizes.words,
-        "evaluated": 1,
     }
 
 
@@ -231,10 +263,11 @@ def _test_films(root: Path, variant: Variant) -> list[list[Clip]]:
 def note(sizes: Sizes) -> str:
     """What was trained on what."""
     return (
-        f"{sizes.films} films (8 : 1 : 1), {sizes.visual_films} for visual-only and {sizes.text_films} for "
-        f"AD-only pretraining; a language model of {sizes.language_layers} layers of {sizes.language_width}, "
-        f"from nothing, that learns in every row but one; features of {sizes.film_dim}, {sizes.latents} "
-        f"latents, {sizes.layers} layer of vision; {sizes.steps} steps of {sizes.batch} x "
+        f"{sizes.films} films (8 : 1 : 1) described in plain sentences, {sizes.visual_films} for "
+        f"visual-only and {sizes.text_films} for AD-only pretraining; a language model of "
+        f"{sizes.language_layers} layers of {sizes.language_width}, "
+        f"from nothing, that learns in every row but one; features of {sizes.film_dim}, noise {sizes.noise}, "
+        f"{sizes.latents} latents, {sizes.layers} layer of vision; {sizes.steps} steps of {sizes.batch} x "
         f"{sizes.consecutive} clips, {sizes.text_steps} of {sizes.text_batch} x {sizes.consecutive} "
         f"sentences of each text stage; beams {sizes.beams} "
         "(paper: MAD, GPT-2 frozen, 8 x 16 clips, 10 epochs, beams 5)"

@@ -1,5 +1,7 @@
 """What the claims benchmark trains AutoAD on: films of one world for the pictures, of another for language.
 
+All descriptions are in plain sentences (`cinescribe.cineworld.plain`).
+
 films/         described films with features and dialogue, as MAD
 films-noisy/   the same, what is trained on described as a poor transcript has it, as MAD-v1
 visual/        other films whose descriptions name nobody, as WebVid's captions
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from cinescribe import tables
 from cinescribe.cineworld.mishearing import mishear
+from cinescribe.cineworld.plain import plain_utterances
 from cinescribe.cineworld.script import Film
 from cinescribe.cineworld.world import World, WorldSettings, write_world
 from cinescribe.utterance import Utterance
@@ -45,6 +48,8 @@ def write_films(root: Path, settings: WorldSettings, films: int, visual: int) ->
     write_world(str(root / "films"), settings, films, 0)
     cast = {f"film-{n:05}": [person.name for person in world.film(n).story.characters] for n in range(films)}
     (root / "films" / "cast.json").write_text(json.dumps(cast))
+    for number, name in enumerate(cast):
+        _rewrite(root / "films", name, plain_utterances(world.film(number)))
     _write_noisy(root / "films", root / "films-noisy")
     _write_visual(root / "visual", world, visual)
     done.touch()
@@ -77,11 +82,9 @@ def write_texts(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def nameless(text: str, film: Film) -> str:
-    """A description as one who knows no names would write it."""
+    """A plain description as one who knows no names would write it."""
     for person in film.story.characters:
-        gender = person.look.gender
-        text = re.sub(rf"\b{person.name}, (an? {gender}[^,]*),", r"\1", text)
-        text = re.sub(rf"\b{person.name}\b", f"the {gender}", text)
+        text = re.sub(rf"\b{person.name}\b", f"the {person.look.gender}", text)
     return text[:1].upper() + text[1:]
 
 
@@ -99,7 +102,7 @@ def _write_visual(root: Path, world: World, films: int) -> None:
         names.append(name)
         said = [
             replace(line, text=nameless(line.text, film)) if line.role == "narrator" else line
-            for line in _read(root, name)
+            for line in plain_utterances(film)
         ]
         _rewrite(root, name, said)
     splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
@@ -108,7 +111,7 @@ def _write_visual(root: Path, world: World, films: int) -> None:
 
 def _described(world: World, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
     for number in numbers:
-        for line in world.film(number).utterances():
+        for line in plain_utterances(world.film(number)):
             if line.role == "narrator":
                 yield f"film-{number}", line.text
 
