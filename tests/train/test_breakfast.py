@@ -135,12 +135,16 @@ def test_the_loss_of_knowing_nothing(tan: Path, monkeypatch: pytest.MonkeyPatch)
     assert loss == pytest.approx((seconds / 0.07 - math.log(math.comb(11, 2))) / seconds)
 
 
-def test_a_perfect_matrix_finds_the_true_cut_to_a_second() -> None:
+def test_a_perfect_matrix_finds_the_true_cut_to_a_second(tan: Path) -> None:
     segments = [Segment(0, 4, "SIL"), Segment(4, 10, "a"), Segment(10, 12.4, "b")]
     similarity = torch.zeros(3, 12)
     similarity[0, :4], similarity[1, 4:10], similarity[2, 10:] = 1, 1, 1
     found = alignment(ActionVideo("v", torch.zeros(12, 1), segments, []), similarity)
     assert found.true == found.found == [(0, 60), (60, 150), (150, 186)]
+    scores = recipes.load("tan-breakfast", {"tan": str(tan)}).score([found])
+    assert (scores["frame_accuracy"], scores["iou"], scores["iod"]) == (1, 1, 1)
+    # equal parts of 62 frames
+    assert scores["even_frame_accuracy"] == pytest.approx((60 + 62 + 36) / 186)
 
 
 def test_a_world_tells_the_actions_of_its_videos(tmp_path: Path) -> None:
@@ -151,6 +155,8 @@ def test_a_world_tells_the_actions_of_its_videos(tmp_path: Path) -> None:
         truth = json.loads((tmp_path / "truth" / f"{film}.json").read_text())
         segments = videos.videos[film]
         assert all(a.end == b.start for a, b in pairwise(segments))
+        assert segments[0].start == 0
+        assert 0 <= truth["duration"] - segments[-1].end < 1
         steps = [segment for segment in segments if segment.label != "SIL"]
         assert [(s.start, s.end) for s in steps] == [(s["start"], s["end"]) for s in truth["steps"]]
 
@@ -176,7 +182,9 @@ def test_it_cuts_better_after_finetuning_and_goes_on_from_its_folder(tmp_path: P
     after = scores(model)
     assert after["frame_accuracy"] > before["frame_accuracy"]
     assert after["iou"] > before["iou"]
-    assert set(after) == {f"{p}{n}" for p in ("", "pooled_") for n in ("frame_accuracy", "iou", "iod")}
+    kinds = ("", "pooled_", "even_")
+    assert set(after) == {f"{kind}{name}" for kind in kinds for name in ("frame_accuracy", "iou", "iod")}
+    assert after["even_frame_accuracy"] == before["even_frame_accuracy"]
     recipe.save(model, tmp_path / "best")
     saved = tan_files.load(tmp_path / "best")
     assert (saved.text, saved.features, saved.window) == ("fresh", "tiny", 16)

@@ -8,7 +8,8 @@ Breakfast (Kuehne et al. 2014) is read from its own files under the data folder:
 Features are those of `cinescribe extract` on its videos (P03/cam01/P03_cereals.avi), or files named as in
 either form; the cameras of a person and a dish share the annotation of `segmentation_coarse`.
 
-`actions.json` has {video: [[start, end, label], ...]} in seconds; what lies between is background, "SIL".
+`actions.json` has {video: [[start, end, label], ...]} in seconds; what lies between and after is
+background, "SIL".
 """
 
 import logging
@@ -120,6 +121,8 @@ def read(
     listed = read_json(root, ACTIONS)
     videos = _listed(root, listed) if listed is not None else _breakfast(root, store.ids())
     videos = {film: segments for film, segments in videos.items() if film in store}
+    if listed is not None:
+        videos = {film: _to_the_end(segments, store.seconds(film)) for film, segments in videos.items()}
     if not background:
         videos = {
             film: [segment for segment in segments if segment.label != BACKGROUND]
@@ -172,6 +175,12 @@ def _filled(segments: Iterable[Segment]) -> list[Segment]:
         filled.append(segment)
         last = segment.end
     return filled
+
+
+def _to_the_end(segments: list[Segment], seconds: float) -> list[Segment]:
+    """With the background after the last action, if it lasts a second."""
+    last = segments[-1].end if segments else 0.0
+    return [*segments, Segment(last, seconds, BACKGROUND)] if seconds - last >= 1 else segments
 
 
 # ---- Breakfast's own files ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ accuracy, IoU and IoD (Table 7.2).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -111,13 +112,14 @@ class Breakfast(NoStep):
         return [alignment(video, self.similarity(model, video)) for video in videos]
 
     def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """Fractions; per video, and pooled over all frames and segments."""
+        """Fractions: per video, pooled over all frames and segments, and of cuts into even parts."""
         if not results:
             return {}
         ignored = BACKGROUND if self.options.background == "drop" else None
         found = score_actions(results, ignored)
+        even = score_actions([_even(result) for result in results], ignored)
         scores: dict[str, float] = {}
-        for prefix, kind in (("", found.per_video), ("pooled_", found.pooled)):
+        for prefix, kind in (("", found.per_video), ("pooled_", found.pooled), ("even_", even.per_video)):
             scores |= {
                 f"{prefix}frame_accuracy": kind.frame_accuracy,
                 f"{prefix}iou": kind.iou,
@@ -144,3 +146,10 @@ def alignment(video: ActionVideo, similarity: Tensor) -> ActionAlignment:
     found = [(min(start * FPS, frames), min(end * FPS, frames)) for start, end in action_spans(similarity)]
     found[-1] = (found[-1][0], frames)  # the features may end a little before the annotation
     return ActionAlignment([segment.label for segment in video.segments], true, found, frames)
+
+
+def _even(video: ActionAlignment) -> ActionAlignment:
+    """The same video cut into equal parts: what is reached without looking at it."""
+    count = len(video.actions)
+    bounds = [video.frames * k // count for k in range(count + 1)]
+    return replace(video, found=list(pairwise(bounds)))
