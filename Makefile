@@ -44,7 +44,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
 		|| $(RUN) -m pip install --disable-pip-version-check uv==$(UV_VERSION)
-	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(RUN) requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(RUN) --editable .
 	@touch $@
 	@echo "Ready: $(VENV)/bin/cinescribe --help"
