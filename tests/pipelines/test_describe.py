@@ -366,6 +366,29 @@ def test_a_killed_run_goes_on_and_ends_as_a_whole_one(library: Library, model: P
 
 
 @pytest.mark.slow
+def test_a_corrected_text_is_spoken(library: Library, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    given = tmp_path / "intervals.csv"
+    given.write_text("film_id,start,end\none,17,20\n")
+    arguments = ("--intervals", str(given), "--voice", "joe")
+    assert library.run(model, *arguments) == 0
+    track = Path(library.out, "files", "one.described.m4a")
+    corrections.write(library.out, correction("one", (17000, 20000), "text", "Emma waits at the door."))
+    before = track.read_bytes()
+    assert library.run(model, *arguments) == 0
+    assert track.read_bytes() != before
+    row = library.rows()["one"]
+    (cue,) = row["cues"]
+    assert cue["text"] == "Emma waits at the door."
+    assert 0.5 < cue["end"] - cue["start"] < 5  # what the voice takes
+    sound = read_audio(track, rate=8000)
+    assert np.std(sound[round(8000 * cue["start"]) : round(8000 * cue["end"])]) > 0.05
+    (machine,) = row["generated_cues"]
+    pace = 60 * len(machine["text"].split()) / (machine["end"] - machine["start"])
+    assert row["placement"]["words_per_minute"] == pytest.approx(pace)
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray_from_the_films_with_a_voice(library: Library, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("piper")
