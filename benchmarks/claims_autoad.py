@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from transformers import GPT2Config
 
-from benchmarks.claims_films import LANGUAGE_WORLD, write_films, write_language
+from benchmarks.claims_films import ALIGNED, LANGUAGE_WORLD, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
 from benchmarks.claims_training import trained
 from cinescribe import tables
@@ -51,6 +51,7 @@ class Sizes:
 
     films: int = 120
     visual_films: int = 80
+    seen_films: int = 100
     text_films: int = 1000
     general: int = 150
     film_dim: int = 256
@@ -63,16 +64,19 @@ class Sizes:
     heads: int = 4
     batch: int = 2
     consecutive: int = 8
-    learning_rate: float = 1e-3
-    steps: int = 100
+    learning_rate: float = 2e-3
+    warmup: int = 30
+    steps: int = 300
     text_batch: int = 4
+    text_learning_rate: float = 1e-3
+    text_warmup: int = 10
     text_steps: int = 150
     beams: int = 1
 
 
 SIZES = {
     "small": Sizes(),
-    "tiny": Sizes(10, 3, 3, 3, 64, 0.3, 400, 1, 32, 2, 1, 2, 1, steps=3, text_batch=1, text_steps=3),
+    "tiny": Sizes(10, 3, 3, 3, 3, 64, 0.3, 400, 1, 32, 2, 1, 2, 1, steps=3, text_batch=1, text_steps=3),
 }
 
 
@@ -149,7 +153,7 @@ def measure(row: str, bench: Bench) -> Numbers:
     sizes: Sizes = bench.sizes
     settings = WorldSettings(bench.seed, sizes.noise, film_dim=sizes.film_dim)
     root = bench.out / "data"
-    write_films(root, settings, sizes.films, sizes.visual_films)
+    write_films(root, settings, sizes.films, sizes.visual_films, sizes.seen_films)
     variant = VARIANTS[row]
     model = autoad_files.load(_model(row, root, bench))
     films = _test_films(root / "films", variant)
@@ -184,9 +188,12 @@ def _model(row: str, root: Path, bench: Bench) -> Path:
     sizes, variant = bench.sizes, VARIANTS[row]
     general = _language_model("general", bench)
     given: dict[str, Any] = {
-        **_options(sizes),
+        "batch": sizes.batch,
+        "consecutive": sizes.consecutive,
         "steps": sizes.steps,
-        "features": "world-clip",
+        "warmup": sizes.warmup,
+        "learning_rate": sizes.learning_rate,
+        "features": ALIGNED,
         "latents": sizes.latents,
         "layers": sizes.layers,
         "heads": sizes.heads,
@@ -207,7 +214,13 @@ def _language_model(kind: str, bench: Bench) -> Path:
     sizes: Sizes = bench.sizes
     shared = Bench(bench.out.parent / "language", LANGUAGE_WORLD, sizes, bench.threads)
     write_language(shared.out, sizes.text_films, sizes.general)
-    given = {**_options(sizes), "batch": sizes.text_batch, "steps": sizes.text_steps}
+    given = {
+        "batch": sizes.text_batch,
+        "consecutive": sizes.consecutive,
+        "steps": sizes.text_steps,
+        "warmup": sizes.text_warmup,
+        "learning_rate": sizes.text_learning_rate,
+    }
     if kind == "ad-text":
         given["text_from"] = str(_language_model("general", bench))
         return trained(_Text(_TextOptions(**given)), shared.out / "ad.csv", kind, shared)
@@ -233,18 +246,9 @@ def _untrained(root: Path, sizes: Sizes) -> Path:
     return folder
 
 
-def _options(sizes: Sizes) -> dict[str, Any]:
-    return {
-        "batch": sizes.batch,
-        "consecutive": sizes.consecutive,
-        "warmup": sizes.steps // 10,
-        "learning_rate": sizes.learning_rate,
-    }
-
-
 def _test_films(root: Path, variant: Variant) -> list[list[Clip]]:
     """The clips of each test film, in order."""
-    store, cast = FeatureStore(str(root), "world-clip"), json.loads((root / "cast.json").read_text())
+    store, cast = FeatureStore(str(root), ALIGNED), json.loads((root / "cast.json").read_text())
     films = []
     for film in json.loads((root / "splits.json").read_text())["films"]["test"]:
         row = tables.read_row(str(root), "speech", film)
@@ -266,7 +270,7 @@ def note(sizes: Sizes) -> str:
         f"{sizes.films} films (8 : 1 : 1) described in plain sentences, {sizes.visual_films} for "
         f"visual-only and {sizes.text_films} for AD-only pretraining; a language model of "
         f"{sizes.language_layers} layers of {sizes.language_width}, "
-        f"from nothing, that learns in every row but one; features of {sizes.film_dim}, noise {sizes.noise}, "
+        f"from nothing, that learns in every row but one; CLIP-like features, noise {sizes.noise}, "
         f"{sizes.latents} latents, {sizes.layers} layer of vision; {sizes.steps} steps of {sizes.batch} x "
         f"{sizes.consecutive} clips, {sizes.text_steps} of {sizes.text_batch} x {sizes.consecutive} "
         f"sentences of each text stage; beams {sizes.beams} "

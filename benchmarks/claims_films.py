@@ -6,6 +6,9 @@ films/         described films with features and dialogue, as MAD
 films-noisy/   the same, what is trained on described as a poor transcript has it, as MAD-v1
 visual/        other films whose descriptions name nobody, as WebVid's captions
 
+Their frames are features/aligned, which stand for CLIP's: a linear map of the world's own features to the
+words of nameless descriptions, learned from still other films.
+
 ad.csv         descriptions of many more films, without pictures, as AudioVault
 general.csv    dialogue and how-to narration: English, but no description, as what GPT-2 was trained on
 """
@@ -15,29 +18,37 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.cineworld import Bags, Ridge, mean_over
 from cinescribe import tables
 from cinescribe.cineworld.mishearing import mishear
 from cinescribe.cineworld.plain import plain_utterances
 from cinescribe.cineworld.script import Film
 from cinescribe.cineworld.world import World, WorldSettings, write_world
+from cinescribe.encoders.protocol import EncoderSpec
+from cinescribe.media.library import FilmRef
 from cinescribe.utterance import Utterance
 
-_VISUAL = 10_000  # number of the first film of `visual/`
+# Numbers of the first film of `visual/`, and of those that the aligned features are learned from.
+_VISUAL, _SEEN = 10_000, 20_000
+ALIGNED = "aligned"
 LANGUAGE_WORLD = 1000  # seed of the world of the texts, which no table is of
 
 
-def write_films(root: Path, settings: WorldSettings, films: int, visual: int) -> None:
+def write_films(root: Path, settings: WorldSettings, films: int, visual: int, seen: int) -> None:
     """Write the three sets with pictures, once.
 
     Args:
         root: folder for them.
         settings: of the world.
         films: described films, 8 : 1 : 1.
-        visual: films of `visual/`, other ones.
+        visual: films of `visual/`.
+        seen: films that the aligned features are learned from.
     """
     done = root / "done"
     if done.exists():
@@ -50,8 +61,12 @@ def write_films(root: Path, settings: WorldSettings, films: int, visual: int) ->
     (root / "films" / "cast.json").write_text(json.dumps(cast))
     for number, name in enumerate(cast):
         _rewrite(root / "films", name, plain_utterances(world.film(number)))
+    align = _learn_features(world, seen)
+    _write_aligned(root / "films", world, {name: number for number, name in enumerate(cast)}, align)
     _write_noisy(root / "films", root / "films-noisy")
     _write_visual(root / "visual", world, visual)
+    numbers = {f"film-{number:05}": number for number in range(_VISUAL, _VISUAL + visual)}
+    _write_aligned(root / "visual", world, numbers, align)
     done.touch()
 
 
@@ -107,6 +122,31 @@ def _write_visual(root: Path, world: World, films: int) -> None:
         _rewrite(root, name, said)
     splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
     (root / "splits.json").write_text(json.dumps(splits))
+
+
+def _learn_features(world: World, films: int) -> Ridge:
+    """From the features of a clip to its description without names, as a bag of words."""
+    clips, texts = [], []
+    for number in range(_SEEN, _SEEN + films):
+        film, features = world.film(number), world.film_features(number).astype(np.float32)
+        for line in plain_utterances(film):
+            if line.role == "narrator":
+                clips.append(mean_over(features, world.film_spec.hz, line.start, line.end))
+                texts.append(nameless(line.text, film))
+    return Ridge(np.stack(clips), Bags(texts)(texts), 10.0)
+
+
+def _write_aligned(root: Path, world: World, films: Mapping[str, int], align: Ridge) -> None:
+    """`features/aligned` of films by their numbers, as wide as a multiple of 32, the rest 0."""
+    for name, number in films.items():
+        row = tables.read_row(str(root), "films", name)
+        assert row is not None
+        words = align.raw(world.film_features(number).astype(np.float32))
+        array = np.pad(words, ((0, 0), (0, -words.shape[1] % 32))).astype(np.float16)
+        spec = EncoderSpec(ALIGNED, world.film_spec.hz, array.shape[1])
+        ref = FilmRef(name, row["uri"], 0, row["etag"])
+        chunk = tables.feature_row(ref, (0, 0.0, row["duration"]), spec, 0, array, {"map": "ridge"})
+        tables.write_row(str(root), f"features/{ALIGNED}", name, chunk, chunk=0)
 
 
 def _described(world: World, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:

@@ -128,7 +128,7 @@ def test_nobody_is_named_in_what_the_visual_network_learns_from() -> None:
 
 
 def test_the_sets_of_films_share_none_and_the_test_stays_clean(tmp_path: Path) -> None:
-    write_films(tmp_path, WorldSettings(4, film_dim=16), films=10, visual=2)
+    write_films(tmp_path, WorldSettings(4, film_dim=16), films=10, visual=2, seen=3)
     write_language(tmp_path / "texts", films=2, general=2)
     splits = json.loads((tmp_path / "films" / "splits.json").read_text())["films"]
     texts = {}
