@@ -1,9 +1,9 @@
 """A film's description as it stands: what the machine generated, and what people made of it.
 
 A correction moves no other cue. The machine's sentences are placed as if nobody had corrected anything; then
-each corrected text is put, whole, where the lines and all other cues leave room for it, or it is told why it
-can't be spoken. So the same sentences and corrections always give the same cues, whoever puts them together:
-`cinescribe describe`, or the service before that has run again.
+each corrected text, in the order in which they were written, is put whole where the lines and all other cues
+leave room for it, or it is told why it can't be spoken. So the same sentences and corrections always give the
+same cues, whoever puts them together: `cinescribe describe`, or the service before that has run again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ class Settled:
     @property
     def interval(self) -> Interval:
         """Of the sentence, milliseconds."""
-        return interval_of(self.generated.sentence.start, self.generated.sentence.end)
+        return _interval(self.generated)
 
     @property
     def text(self) -> str:
@@ -43,11 +43,7 @@ class Settled:
 
 
 def settle(
-    generated: Sequence[Placed],
-    corrections: Corrections,
-    places: Places,
-    seconds: Callable[[str], float],
-    known: Mapping[str, tuple[Cue | None, Reason]] | None = None,
+    generated: Sequence[Placed], corrections: Corrections, places: Places, seconds: Callable[[str], float]
 ) -> list[Settled]:
     """Bring corrections into a film's generated description.
 
@@ -56,26 +52,33 @@ def settle(
         corrections: of the film.
         places: where cues may be.
         seconds: that a text takes to speak.
-        known: what became of corrections before, by their version.
     """
-    known = known or {}
     found = []
-    for alone in generated:
-        made = corrections.by_interval.get(interval_of(alone.sentence.start, alone.sentence.end))
-        made = None if made is None or made.kind == "machine" else made
+    for alone, made in zip(generated, _holding(generated, corrections), strict=True):
         reason: Reason = "removed" if made and made.kind == "removed" else alone.reason
-        cue = None if made else alone.cue
-        if made and made.version in known:
-            cue, reason = known[made.version]
-        found.append(Settled(alone, made, cue, reason))
+        found.append(Settled(alone, made, None if made else alone.cue, reason))
     standing = [one.cue for one in found if one.cue]
-    for number, one in enumerate(found):
-        made = one.correction
-        if made and made.kind == "text" and made.version not in known:
-            put = places.put(replace(one.generated.sentence, text=made.text), standing, seconds(made.text))
-            found[number] = replace(one, cue=put.cue, reason=put.reason)
-            standing += [put.cue] if put.cue else []
+    texts = [
+        (one.correction, number)
+        for number, one in enumerate(found)
+        if one.correction and one.correction.kind == "text"
+    ]
+    for made, number in sorted(texts, key=lambda text: (text[0].time, text[1])):
+        one = found[number]
+        put = places.put(replace(one.generated.sentence, text=made.text), standing, seconds(made.text))
+        found[number] = replace(one, cue=put.cue, reason=put.reason)
+        standing += [put.cue] if put.cue else []
     return found
+
+
+def _holding(generated: Sequence[Placed], corrections: Corrections) -> list[Correction | None]:
+    """The correction of each sentence, None where the machine's text holds."""
+    made = (corrections.by_interval.get(_interval(one)) for one in generated)
+    return [None if one is None or one.kind == "machine" else one for one in made]
+
+
+def _interval(one: Placed) -> Interval:
+    return interval_of(one.sentence.start, one.sentence.end)
 
 
 def cues_of(settled: Iterable[Settled]) -> list[Cue]:
@@ -146,12 +149,6 @@ def generated_of(row: tables.Row) -> list[Placed]:
     return [_placed(one, row["generated_cues"]) for one in row["generated"]]
 
 
-def known_of(row: tables.Row) -> dict[str, tuple[Cue | None, Reason]]:
-    """What became of the corrections that a row of `descriptions` holds, by their version."""
-    placed = ((one["correction"], _placed(one, row["cues"])) for one in row["sentences"] if one["correction"])
-    return {version: (one.cue, one.reason) for version, one in placed}
-
-
 def placement_of(row: tables.Row) -> tuple[PlacementSettings, bool]:
     """How a film's cues were placed, and whether over its narrator."""
     kept = dict(row["placement"])
@@ -162,10 +159,21 @@ def placement_of(row: tables.Row) -> tuple[PlacementSettings, bool]:
 def settle_row(row: tables.Row, corrections: Corrections, places: Places) -> list[Settled]:
     """A film's description with corrections that its row may not know yet; see `settle`.
 
-    How long a text takes is estimated by its words, so a run with a voice may decide otherwise.
+    How long a text takes is told by its cue in the row, else estimated by its words, so a run with a voice
+    may decide otherwise.
     """
+    generated, written = generated_of(row), [_placed(one, row["cues"]) for one in row["sentences"]]
+    made = _holding(generated, corrections)
+    if [one.version if one else "" for one in made] == [one["correction"] for one in row["sentences"]]:
+        standing = zip(generated, made, written, strict=True)
+        return [Settled(alone, one, now.cue, now.reason) for alone, one, now in standing]
     settings, _ = placement_of(row)
-    return settle(generated_of(row), corrections, places, settings.seconds, known_of(row))
+    measured = {
+        now.cue.text: now.cue.end - now.cue.start
+        for one, now in zip(row["sentences"], written, strict=True)
+        if one["correction"] and now.cue
+    }
+    return settle(generated, corrections, places, lambda text: measured.get(text) or settings.seconds(text))
 
 
 def _placed(one: Mapping[str, Any], cues: Sequence[Mapping[str, Any]]) -> Placed:

@@ -213,6 +213,39 @@ def test_the_row_keeps_the_machines_apart_and_gives_the_same_again() -> None:
     tables.encode("descriptions", [row])
 
 
+def test_a_later_correction_moves_no_earlier_one() -> None:
+    sentences = [Sentence(0.0, 6.0, "A man sits."), Sentence(6.0, 12.0, "A dog runs.")]
+    places, generated = Places([], 20.0, SETTINGS), place(sentences, [], 20.0, SETTINGS)
+    first, second = (
+        correction("film", interval, "text", "word " * 25) for interval in ((6000, 12000), (0, 6000))
+    )
+    alone = Corrections({first.interval: first}, "1")
+    both = Corrections({second.interval: second, **alone.by_interval}, "2")
+    _, before = settle(generated, alone, places, SETTINGS.seconds)
+    _, after = settle(generated, both, places, SETTINGS.seconds)
+    assert before.cue is not None
+    assert after.cue == before.cue
+
+
+def test_what_is_taken_back_after_a_run_is_spoken_with_no_other_cue_over_it() -> None:
+    sentences = [
+        Sentence(0.0, 6.0, "A man walks in and sits down on a chair."),
+        Sentence(2.0, 9.0, "A dog runs."),
+    ]
+    places, generated = Places([], 20.0, SETTINGS), place(sentences, [], 20.0, SETTINGS)
+    words = correction("film", (2000, 9000), "text", "A brown dog with a long tail runs out.")
+    removed = correction("film", (0, 6000), "removed")
+    made = Corrections({removed.interval: removed, words.interval: words}, "1")
+    settled = settle(generated, made, places, lambda text: 1.1 * SETTINGS.seconds(text))
+    film = {"film_id": "film", "etag": "1"}
+    row = row_of(film, settled, made, SETTINGS, {}, over_narrator=False)
+    assert settle_row(row, made, places) == settled
+    machines, corrected_ = cues_of(settle_row(row, Corrections({words.interval: words}, "2"), places))
+    assert machines == generated[0].cue
+    assert machines.end <= corrected_.start
+    assert corrected_.end - corrected_.start == pytest.approx(1.1 * SETTINGS.seconds(words.text), abs=0.002)
+
+
 def test_a_correction_of_an_interval_that_is_no_more_is_told() -> None:
     stray = correction("film", (1, 2), "text", "She sits.")
     made = Corrections({stray.interval: stray, **corrected(_0="Emma waits.").by_interval}, "stamp")
