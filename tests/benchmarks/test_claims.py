@@ -158,6 +158,7 @@ def test_tan_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.strip() in printed
 
 
+@pytest.mark.slow
 def test_autoad_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--systems", "autoad", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
     assert claims.main([*run, "--part", "autoad-denoising"]) == 0
