@@ -238,13 +238,24 @@ def delete_chunks(root: str, table: str, key: str) -> None:
 
 
 def read_row(root: str, table: str, key: str, chunk: int | None = None) -> Row | None:
-    """The row of that key, or None."""
+    """The row of that key, or None. Raises pyarrow.ArrowInvalid when its file is damaged."""
     try:
         data = storage.read_bytes(storage.join(root, table, file_name(key, chunk)))
     except FileNotFoundError:
         return None
-    rows: list[Row] = pq.read_table(BytesIO(data)).to_pylist()
-    return rows[0]
+    try:
+        rows: list[Row] = decode(data).to_pylist()
+        return rows[0]
+    except (UnicodeDecodeError, IndexError) as error:
+        raise pa.ArrowInvalid(str(error)) from error
+
+
+def decode(data: bytes) -> pa.Table:
+    """The rows in the bytes of a Parquet file. Raises pyarrow.ArrowInvalid when they are damaged."""
+    try:
+        return pq.read_table(BytesIO(data))
+    except OSError as error:  # what Arrow calls damage within a page
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def written_names(root: str, table: str) -> set[str]:
@@ -272,7 +283,7 @@ def _read_parts(root: str, table: str, names: Iterable[str]) -> list[pa.Table]:
 
 def _read_part(address: str) -> pa.Table:
     try:
-        return pq.read_table(BytesIO(storage.read_bytes(address)))
+        return decode(storage.read_bytes(address))
     except pa.ArrowInvalid as error:
         raise UsageError(f"{address}: not a Parquet file ({error}); delete it and run again") from error
 

@@ -6,6 +6,7 @@ correct several sentences at once, or listings that race with writers, lose noth
 newest counts, and who read an older state is told so instead of overwriting it (`ConflictError`).
 """
 
+import os
 import unicodedata
 from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cinescribe import storage, tables
 from cinescribe.describe.phrases import forms
@@ -27,6 +27,8 @@ from cinescribe.search.lock import writer_lock
 TABLE = "corrections"
 LONGEST_TEXT = 500  # characters of a description: a minute's speech
 LONGEST_AUTHOR = 100  # characters
+
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn what stands behind them around
 
 Kind = Literal["text", "removed", "machine"]
 Interval = tuple[int, int]  # of a sentence: start and end, milliseconds of the film
@@ -87,7 +89,7 @@ def correction(film_id: str, interval: Interval, kind: Kind, text: str = "", aut
     for name, written, longest in (("text", text, LONGEST_TEXT), ("author", author, LONGEST_AUTHOR)):
         if len(written) > longest:
             raise UsageError(f"{name}: has {len(written)} characters; at most {longest}")
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in written):
+        if any(unicodedata.category(one) in ("Cc", "Cs") or one in _DIRECTIONS for one in written):
             raise UsageError(f"{name}: holds control characters; write plain text")
     if kind == "text" and not forms(text):
         raise UsageError("text: holds no word; write what is seen, or remove the description")
@@ -145,17 +147,26 @@ def write(root: str, new: Correction, expected: str | None = None) -> None:
     """
     address = storage.join(root, TABLE, _name(new.film_id, new.interval))
     data = tables.encode(TABLE, [_row(new)])
-    if expected is None:
+    if not storage.is_s3(address):
+        with writer_lock(storage.join(root, TABLE)):
+            if expected is not None:
+                _expect(expected, address, storage.read_bytes(address) if storage.exists(address) else b"")
+            _write_file(Path(address), data)
+    elif expected is None:
         storage.write_bytes(address, data)
-    elif storage.is_s3(address):
+    else:
         standing, tag = storage.read_tagged(address)
         _expect(expected, address, standing)
         if not storage.write_if(address, data, tag):
             raise ConflictError(_CHANGED)
-    else:
-        with writer_lock(storage.join(root, TABLE)):
-            _expect(expected, address, storage.read_bytes(address) if storage.exists(address) else b"")
-            storage.write_bytes(address, data)
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write a file with a later time than before, whatever the clock says: by it changes are seen."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    storage.write_bytes(str(path), data)
+    if path.stat().st_mtime_ns <= before:
+        os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
 _CHANGED = "somebody else changed this description meanwhile; look at it and try again"
@@ -179,7 +190,7 @@ def _decoded(address: str) -> Correction:
 
 def _correction(address: str, data: bytes) -> Correction:
     try:
-        (row,) = pq.read_table(BytesIO(data)).to_pylist()
+        (row,) = tables.decode(data).to_pylist()
         interval = interval_of(row.pop("start"), row.pop("end"))
         found = Correction(interval=interval, **row)
         if found.kind not in get_args(Kind):

@@ -1,11 +1,9 @@
 """The features of a stretch of one film, from the chunks it lies in and no others."""
 
 import math
-from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cinescribe import storage, tables
 from cinescribe.errors import MediaError, UsageError
@@ -80,7 +78,7 @@ def _chunk(root: str, encoder: str, film_id: str, number: int) -> pa.Table | Non
     tables.schema_of(table)  # a name that leads out of the folder is no table
     address = storage.join(root, table, tables.file_name(film_id, number))
     try:
-        return pq.read_table(BytesIO(storage.read_bytes(address)))
+        return tables.decode(storage.read_bytes(address))
     except FileNotFoundError:
         return None
     except pa.ArrowInvalid as error:
