@@ -72,7 +72,12 @@ def router(describer: Describer | None, catalog: Catalog, decoder: Decoder, sett
             if _kind(request) == "multipart/form-data":
                 async with request.form(max_files=1, max_fields=256, max_part_size=2**16) as form:
                     file = form.get("file")
-                    asked = _of_form({name: form.getlist(name) for name in form if name != "file"})
+                    others = {name: form.getlist(name) for name in form if name != "file"}
+                    if odd := [
+                        name for name in others if not all(isinstance(one, str) for one in others[name])
+                    ]:
+                        raise refusal(422, "invalid", f"{odd[0]}: is a text; only `file` is sent as a file")
+                    asked = _of_form(others)
                     if isinstance(file, UploadFile):
                         if asked.film is not None or asked.uri is not None:
                             raise refusal(422, "invalid", "give a file, a film or an address: one of them")

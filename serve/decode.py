@@ -138,7 +138,7 @@ def evenly(
     numbers = first + np.linspace(0, stop - 1 - first, wanted["frames"]).round()
     shown = np.rint((numbers[:, None] / spec.hz + np.asarray(spec.offsets)) * 1e6).astype(np.int64)
     times, places = np.unique(shown, return_inverse=True)
-    most = _SEEN_BYTES / (3 * len(times) * info.width * info.height)
+    most = _SEEN_BYTES / (3 * shown.size * info.width * info.height)  # the same frame may be sent often
     scale = min(1.0, _SEEN_SIDE / max(info.width, info.height), most**0.5)
     size = (max(1, int(info.width * scale)), max(1, int(info.height * scale)))
     parts = FrameReader(path, size=None if scale == 1.0 else size).at(times / 1e6)

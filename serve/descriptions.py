@@ -102,12 +102,12 @@ class Descriptions:
     def _read(self, known: tables.Row) -> Film | None:
         try:
             row = tables.read_row(self._root, "descriptions", known["film_id"])
-        except pa.ArrowException as error:
+            if row is None:
+                return None
+            settings, over_narrator = placement_of(row)
+        except (pa.ArrowException, KeyError) as error:
             raise UsageError(f"the row of {known['film_id']} in descriptions is damaged: {error}") from error
-        if row is None:
-            return None
         speech = self._catalog.speech(known["film_id"])
-        settings, over_narrator = placement_of(row)
         lines = lines_of(speech["utterances"] if speech else (), over_narrator=over_narrator)
         return Film(row, Places(lines, known["duration"], settings))
 

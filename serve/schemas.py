@@ -178,7 +178,7 @@ class CaptionRequest(BaseModel):
             raise ValueError("give a film or an address, not both")
         if self.film is not None and (self.start is None or self.end is None):
             raise ValueError("a film needs start and end, in seconds")
-        if self.start is not None and self.end is not None and self.start >= self.end:
+        if self.end is not None and (self.start or 0.0) >= self.end:
             raise ValueError("start must be before end")
         return self
 

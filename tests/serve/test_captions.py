@@ -21,6 +21,7 @@ from cinescribe.encoders.extraction import OpenFilm, extract
 from cinescribe.errors import UsageError
 from cinescribe.models import autoad_files
 from cinescribe.models.autoad import Example
+from serve.decode import Evenly, evenly
 from serve.describing import Asked, Captioner, Described, LocalDescriber, Prepared, Refused, described_by
 from serve.settings import Settings
 from tests.media.films import numbered_frame, tone, write_film
@@ -173,6 +174,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         {"film": FILM, "start": 0, "end": 2, "subtitles": ["x"] * 33},
         {"film": FILM, "start": 0, "end": 2, "names": ["x"] * 201},
         {"film": FILM, "start": 0, "end": 2, "uri": "https://a/b"},
+        {"uri": "https://a/b", "end": 0},
         {"film": FILM, "start": 0, "end": 2, "more": 1},
         [],
         None,
@@ -201,6 +203,10 @@ def test_only_json_and_forms_are_taken(client: TestClient) -> None:
     assert "application/json" in reply.json()["error"]["message"]
     assert client.post(URL, files={"other": ("x", b"y")}).status_code == 422
     assert client.post(URL, files={"file": ("x", b"y")}, data={"film": FILM}).status_code == 422
+    stretch = {"film": FILM, "start": "0", "end": "1"}
+    reply = client.post(URL, files={"context": ("before.txt", b"She sits.")}, data=stretch)
+    assert reply.status_code == 422  # a file is no text
+    assert "context" in reply.json()["error"]["message"]
 
 
 def error_of(client: TestClient, film: str = FILM, **more: object) -> tuple[int, str, str]:
@@ -271,6 +277,17 @@ def test_what_is_no_clip(client: TestClient, data: bytes, status: int) -> None:
     assert reply.status_code == status
     assert "/tmp" not in reply.text
     assert reply.json()["error"]["message"]
+
+
+def test_a_short_clip_fits_what_may_be_sent_on_though_its_frames_come_often(tmp_path: Path) -> None:
+    short = write_film(tmp_path / "short.mp4", frames=40, size=(1280, 720))
+    offsets = [number / 16 for number in range(16)]  # S3D sees a clip around each second
+    wanted: Evenly = {
+        "start": 0.0, "end": None, "longest": 60.0, "hz": 1.0, "offsets": offsets, "frames": 8
+    }  # fmt: skip
+    frames, _ = evenly(short, 50_000_000, 60.0, wanted)
+    assert len(frames) == 8 * 16
+    assert frames.nbytes <= 64 * 2**20
 
 
 def test_sound_alone_is_no_clip(client: TestClient, tmp_path: Path) -> None:

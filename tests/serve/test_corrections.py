@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from cinescribe import tables
 from cinescribe.subtitles import from_vtt
 from serve.settings import Settings
 from tests.serve.described import (
@@ -177,3 +178,13 @@ def test_a_damaged_correction_does_not_tell_of_the_inside(client: TestClient, de
     reply = client.get(ADDRESS)
     assert reply.status_code == 503
     assert str(described) not in reply.text
+
+
+def test_a_damaged_description_is_the_operators_to_mend(client: TestClient, described: Path) -> None:
+    path = described / "descriptions" / tables.file_name(KITCHEN)
+    whole = path.read_bytes()
+    for at in range(4, len(whole) // 2, 499):  # within the pages
+        broken = bytearray(whole)
+        broken[at] ^= 0xFF
+        path.write_bytes(bytes(broken))
+        assert client.get(ADDRESS).status_code in (200, 503)
