@@ -7,7 +7,7 @@ as Spoken Moments in Time.
 
 from pathlib import Path
 
-from cinescribe.annotations.files import AnnotationFile, captions_of, span_of
+from cinescribe.annotations.files import captions_of, need, span_of
 from cinescribe.annotations.types import Annotations, CaptionedClip
 from cinescribe.errors import UsageError
 
@@ -25,7 +25,7 @@ def read(folder: Path) -> Annotations:
         )
     splits = {}
     for path in files:
-        file = AnnotationFile(str(path), path.read_text(encoding="utf-8"))
+        file = need(folder, path.name)
         clips = []
         for line, entry in file.records():
             where = f"{file.name}, line {line}"
@@ -40,4 +40,4 @@ def read(folder: Path) -> Annotations:
                 start, end = span_of((entry["start"], entry["end"]), where)
                 clips.append(CaptionedClip(entry["video"], start, end, said))
         splits[path.stem] = tuple(clips)
-    return Annotations(folder.name, splits)
+    return Annotations(folder.resolve().name, splits)

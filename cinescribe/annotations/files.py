@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,12 @@ class AnnotationFile:
             UsageError: a column is missing, or a line has too few values; names the line.
         """
         reader = csv.reader(io.StringIO(self.text))
+        try:
+            yield from self._rows(reader, columns)
+        except csv.Error as error:
+            raise UsageError(f"{self.name}, line {reader.line_num}: not CSV ({error})") from error
+
+    def _rows(self, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
         header = next(reader, [])
         missing = [column for column in columns if column not in header]
         if missing:
@@ -119,8 +127,9 @@ def find(folder: Path, *names: str) -> AnnotationFile | None:
                     if name in members:
                         where = f"{archive}:{members[name]}"
                         return AnnotationFile(where, _decoded(where, packed.read(members[name])))
-        except zipfile.BadZipFile as error:
-            raise UsageError(f"{archive}: not a zip file ({error}); fetch it again") from error
+        # RuntimeError: it asks for a password; NotImplementedError: packed in a way Python can't undo.
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise UsageError(f"{archive}: can't be unpacked ({error}); fetch it again") from error
     return None
 
 
@@ -162,7 +171,7 @@ def span_of(value: Any, where: str) -> tuple[float, float]:
         first, second = float(value[0]), float(value[1])
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise UsageError(f"{where}: a pair of seconds is wanted, not {value!r}") from error
-    if not 0 <= min(first, second) <= max(first, second) < float("inf"):
+    if not (math.isfinite(first) and math.isfinite(second) and min(first, second) >= 0):
         raise UsageError(f"{where}: {value!r} is no span of time")
     return min(first, second), max(first, second)
 

@@ -61,8 +61,8 @@ def read_intervals(address: str) -> dict[str, list[Span]]:
                     f"{address}, line {number}: needs the columns film_id, start and end, times in seconds "
                     f"with 0 <= start < end ({error})"
                 ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{address}: can't be read ({error}); give a CSV file in UTF-8") from error
     if not found:
         raise UsageError(f"{address}: holds no interval; give rows of film_id, start, end")
-    return {film: sorted(spans) for film, spans in found.items()}
+    return {film: sorted(set(spans)) for film, spans in found.items()}

@@ -110,7 +110,7 @@ def test_a_moment_is_where_most_people_put_it(tmp_path: Path) -> None:
 
 def test_own_clips(tmp_path: Path) -> None:
     _write(tmp_path / "train.jsonl", '{"video": "a", "captions": ["x", "y"], "start": 1, "end": 2.5}\n\n')
-    _write(tmp_path / "test.jsonl", '{"video": "b", "captions": ["z"]}\n')
+    _write(tmp_path / "test.jsonl", '\ufeff{"video": "b", "captions": ["z"]}\n')  # as Windows writes UTF-8
     assert load("clips", tmp_path).splits == {
         "train": (CaptionedClip("a", 1.0, 2.5, ("x", "y")),),
         "test": (CaptionedClip("b", None, None, ("z",)),),
@@ -132,6 +132,19 @@ BROKEN = [
     ("youcook2", {"youcookii_annotations_trainval.json": {"videos": {}}}, "trainval.json, line 1"),
     ("clips", {"train.jsonl": '{"video": "a", "captions": ["x"]}\n{"captions": []}\n'}, "jsonl, line 2"),
     ("youcook2", {}, "no youcookii_annotations_trainval.json there"),
+    (
+        "activitynet",
+        {"train.json": '{"v": {"timestamps": [[5, NaN]], "sentences": ["a"]}}'},
+        "train.json, v:",
+    ),
+    (
+        "msrvtt-1k-a",
+        {
+            "train_val_videodatainfo.json": {"videos": [], "sentences": []},
+            "MSRVTT_train.9k.csv": 'video_id\n"' + "v" * 140000,
+        },
+        "MSRVTT_train.9k.csv, line 2: not CSV",
+    ),
 ]
 
 
@@ -143,6 +156,18 @@ def test_what_is_wrong_is_told_by_file_and_place(
         _write(tmp_path / file, content)
     with pytest.raises(UsageError, match=message):
         load(name, tmp_path)
+
+
+def test_an_archive_that_asks_for_a_password_is_named(tmp_path: Path) -> None:
+    name = "youcookii_annotations_trainval.json"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, '{"database": {}}')
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[6] |= 1  # the flags of the file: it is encrypted
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(UsageError, match=r"a\.zip: can't be unpacked"):
+        load("youcook2", tmp_path)
 
 
 def test_a_missing_folder_and_an_unknown_name(tmp_path: Path) -> None:

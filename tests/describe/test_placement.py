@@ -173,6 +173,8 @@ def test_intervals_of_a_file_are_in_order_and_by_film(tmp_path: Path) -> None:
     path = tmp_path / "intervals.csv"
     path.write_text("film_id,start,end\na/b,4,6.5\nc,0,1\na/b,1,2\n")
     assert read_intervals(str(path)) == {"a/b": [(1.0, 2.0), (4.0, 6.5)], "c": [(0.0, 1.0)]}
+    path.write_text("film_id,start,end\na,0,1\na,0,1.0\n")  # twice the same is described once
+    assert read_intervals(str(path)) == {"a": [(0.0, 1.0)]}
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,20 @@ def test_what_can_not_be_read_or_aligned_is_told(tmp_path: Path, caplog: pytest.
     with pytest.raises(UsageError, match="no video to train on"):
         breakfast_data.read(str(tmp_path), "train", "s3d")
     assert "P30_cam01_P30_tea" in caplog.text
+    put(tmp_path / "segmentation_coarse" / "tea" / "P30_tea.txt", "1-30 SIL\n31-20 stir_tea\n")
+    with pytest.raises(UsageError, match=r"P30_tea.txt, line 2: frames 31 to 20"):
+        breakfast_data.read(str(tmp_path), "train", "s3d")
+
+
+def test_other_data_in_the_same_form_say_what_is_missing(tmp_path: Path) -> None:
+    put(tmp_path / "groundTruth" / "rgb-01-1.txt", "cut_tomato\n" * 60)
+    put_features(tmp_path, "rgb-01-1", 4)
+    with pytest.raises(UsageError, match=r"rgb-01-1: its name tells no person.*actions.json"):
+        breakfast_data.read(str(tmp_path), "train", "s3d")
+    for times in ("NaN, 2", "2, 1", "-1, 2", "0, Infinity"):
+        put(tmp_path / "actions.json", f'{{"rgb-01-1": [[{times}, "cut_tomato"]]}}')
+        with pytest.raises(UsageError, match=r"actions.json, rgb-01-1"):
+            breakfast_data.read(str(tmp_path), "train", "s3d")
 
 
 def test_labels_are_read_as_words() -> None:

@@ -134,6 +134,15 @@ def test_what_is_wrong_is_named(root: Path) -> None:
     path.write_text("movie,start,end,text\n10142,soon,4.0,A river.\n")
     with pytest.raises(UsageError, match=r"mad-v2-ad-named\.csv, line 2"):
         films_of(root, "train")
+    for row in (
+        "10142,nan,4.0,A river.",
+        "10142,1.0,inf,A river.",
+        "10142,-1,4.0,A river.",
+        '10142,1,2,"' + "x" * 140000,
+    ):
+        path.write_text(f"movie,start,end,text\n{row}\n")
+        with pytest.raises(UsageError, match=r"mad-v2-ad-named\.csv, line 2"):
+            films_of(root, "train")
     path.write_text("movie,words\n10142,a\n")
     with pytest.raises(UsageError, match="columns movie, words"):
         films_of(root, "train")

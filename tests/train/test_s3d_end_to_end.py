@@ -119,6 +119,13 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
         clips_of(root, shortest=64.0)
     with pytest.raises(UsageError, match=r"other\.csv: not there"):
         clips_of(root, pairs="other.csv")
+    for row in ("v1,nan,a", "v1,inf,a", 'v1,1,"' + "a" * 140000):
+        (root / "odd.csv").write_text(f"vid,timestamp,text\n{row}\n", encoding="utf-8-sig")
+        with pytest.raises(UsageError, match=r"odd\.csv, line 2"):
+            clips_of(root, pairs="odd.csv")
+    (tmp_path / "vid_to_path.json").write_text('["v1.mp4"]')
+    with pytest.raises(UsageError, match=r"vid_to_path\.json: should be"):
+        clips_of(root, videos=str(tmp_path))
     with pytest.raises(UsageError, match="must be even"):
         recipes.load("s3d-end-to-end", {**SMALL, "frames": 7})
     with pytest.raises(UsageError, match="info-nce or mil-nce"):

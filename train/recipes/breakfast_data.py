@@ -24,9 +24,11 @@ import torch
 from torch import Tensor
 
 from cinescribe import storage
+from cinescribe.annotations.files import span_of
 from cinescribe.errors import UsageError
 from train.features import FeatureStore
 from train.recipe import Pick, Split
+from train.recipes.autoad_data import decoded
 from train.recipes.tan_data import seconds_of
 from train.splits import divide, read_json, told
 
@@ -160,6 +162,10 @@ def _listed(root: str, listed: object) -> dict[str, list[Segment]]:
     except (AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"{address}: should be {{video: [[start, end, label], ...]}} ({error})") from error
     for film, segments in found.items():
+        for one in segments:
+            span_of((one.start, one.end), f"{address}, {film}")
+            if one.end < one.start:
+                raise UsageError(f"{address}, {film}: an action ends at {one.end:g} s before it starts")
         for before, after in pairwise(segments):
             if after.start < before.end:
                 raise UsageError(f"{address}: actions of {film} overlap at {after.start:g} s")
@@ -221,19 +227,24 @@ def _person_and_dish(film: str) -> str:
 def _of_segments(address: str) -> list[Segment]:
     """ "1-30 SIL" a line: first and last frame, counted from 1."""
     segments = []
-    for number, line in enumerate(storage.read_bytes(address).decode().splitlines(), 1):
+    for number, line in enumerate(decoded(storage.read_bytes(address)).splitlines(), 1):
         if not line.strip():
             continue
         found = re.fullmatch(r"(\d+)-(\d+)\s+(\S+)", line.strip())
         if found is None:
             raise UsageError(f'{address}, line {number}: {line!r}, where "FIRST-LAST LABEL" is expected')
-        segments.append(Segment((int(found[1]) - 1) / FPS, int(found[2]) / FPS, found[3]))
+        first, last = int(found[1]), int(found[2])
+        if not 1 <= first <= last:
+            raise UsageError(
+                f"{address}, line {number}: frames {first} to {last} are none; they count from 1"
+            )
+        segments.append(Segment((first - 1) / FPS, last / FPS, found[3]))
     return segments
 
 
 def _of_labels(address: str) -> list[Segment]:
     """A label a frame."""
-    labels = storage.read_bytes(address).decode().split()
+    labels = decoded(storage.read_bytes(address)).split()
     segments, first = [], 0
     for label, run in groupby(labels):
         count = len(list(run))
@@ -247,5 +258,11 @@ def _of_persons(videos: Iterable[str], split: Split, number: int) -> set[str]:
     if number not in _TEST_PERSONS:
         raise UsageError(f"--test-persons {number}: Breakfast's splits are 1 to 4")
     first, last = _TEST_PERSONS[number]
-    persons = {film: int(_person_and_dish(film)[1:3]) for film in videos}
+    named = {film: _person_and_dish(film) for film in videos}
+    if odd := sorted(film for film, name in named.items() if not name):
+        raise UsageError(
+            f"{odd[0]}: its name tells no person, as Breakfast's do (P03_cam01_P03_cereals), by whom the "
+            f"split is made; list the actions of other videos in {ACTIONS}"
+        )
+    persons = {film: int(name[1:3]) for film, name in named.items()}
     return {film for film, person in persons.items() if (first <= person <= last) == (split != "train")}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cinescribe import storage
+from cinescribe.annotations.files import span_of
 from cinescribe.errors import UsageError
 from cinescribe.models.autoad_film import recent_lines
 from cinescribe.utterance import Utterance
@@ -180,9 +181,9 @@ def _sentences(address: str) -> Iterator[Spoken]:
             raise UsageError(f"{address}: should be {{number: {{movie, timestamps, sentence}}}}")
         for number, entry in entries.items():
             try:
-                start, end = entry["timestamps"]
-                said = Spoken(str(entry["movie"]), float(start), float(end), str(entry["sentence"]).strip())
-            except (KeyError, TypeError, ValueError) as error:
+                span = span_of(entry["timestamps"], f"{address}, entry {number}")
+                said = Spoken(str(entry["movie"]), *span, str(entry["sentence"]).strip())
+            except (KeyError, TypeError) as error:
                 raise UsageError(
                     f"{address}: entry {number} needs movie, timestamps and sentence ({error!r})"
                 ) from error
@@ -190,6 +191,13 @@ def _sentences(address: str) -> Iterator[Spoken]:
                 yield said
         return
     table = csv.DictReader(io.StringIO(decoded(storage.read_bytes(address))))
+    try:
+        yield from _rows(table, address)
+    except csv.Error as error:
+        raise UsageError(f"{address}, line {table.reader.line_num}: not CSV ({error})") from error
+
+
+def _rows(table: "csv.DictReader[str]", address: str) -> Iterator[Spoken]:
     columns = table.fieldnames or ()
     text = next((name for name in _TEXTS if name in columns), None)
     if text is None or not {"movie", "start", "end"} <= set(columns):
@@ -198,7 +206,5 @@ def _sentences(address: str) -> Iterator[Spoken]:
         words = (row[text] or "").strip()
         if not words:
             continue
-        try:
-            yield Spoken(row["movie"], float(row["start"]), float(row["end"]), words)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{address}, line {table.line_num}: start and end must be seconds") from error
+        span = span_of((row["start"], row["end"]), f"{address}, line {table.line_num}")
+        yield Spoken(row["movie"], *span, words)

@@ -7,6 +7,7 @@ as VID.mp4 (or another ending), or where `vid_to_path.json` ({vid: path}) in it 
 import csv
 import io
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -209,19 +210,29 @@ def read(
 
 def _pairs(address: str) -> dict[str, list[TextAt]]:
     try:
-        table = csv.DictReader(io.StringIO(storage.read_bytes(address).decode()))
+        table = csv.DictReader(io.StringIO(storage.read_bytes(address).decode("utf-8-sig")))
     except FileNotFoundError as error:
         raise UsageError(
             f"{address}: not there; `cinescribe align` writes it, or name another (--pairs)"
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{address}: not a text in UTF-8 ({error})") from error
+    try:
+        return _texts(table, address)
+    except csv.Error as error:
+        raise UsageError(f"{address}, line {table.reader.line_num}: not CSV ({error})") from error
+
+
+def _texts(table: "csv.DictReader[str]", address: str) -> dict[str, list[TextAt]]:
     if not {"vid", "timestamp", "text"} <= set(table.fieldnames or ()):
         raise UsageError(f"{address}: needs the columns vid, timestamp and text, as HTM-AA has them")
     found: dict[str, list[TextAt]] = {}
     for row in table:
         try:
-            found.setdefault(row["vid"], []).append(TextAt(float(row["timestamp"]), row["text"].strip()))
+            second = float(row["timestamp"])
+            if not math.isfinite(second):
+                raise ValueError("not finite")
+            found.setdefault(row["vid"], []).append(TextAt(second, row["text"].strip()))
         except (TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"{address}, line {table.line_num}: timestamp must be a second") from error
     return found
@@ -231,10 +242,16 @@ def _paths(place: str) -> dict[str, Path]:
     """The videos of a folder by id; what is not there is left out."""
     listed = read_json(place, PATHS)
     if listed is not None:
-        found = {film: Path(place, path) for film, path in listed.items()}
+        try:
+            found = {film: Path(place, path) for film, path in listed.items()}
+        except (AttributeError, TypeError) as error:
+            where = storage.join(place, PATHS)
+            raise UsageError(f"{where}: should be {{video: path}} ({error})") from error
         return {film: path for film, path in found.items() if path.is_file()}
     names = sorted(storage.list_names(place))
-    return {Path(name).stem: Path(place, name) for name in names if Path(name).suffix in MEDIA_EXTENSIONS}
+    return {
+        Path(name).stem: Path(place, name) for name in names if Path(name).suffix.lower() in MEDIA_EXTENSIONS
+    }
 
 
 def _reader(path: Path, view: View) -> FrameReader:
