@@ -23,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cinescribe import storage, tables
 from cinescribe.cineworld.voices import VOICES
 from cinescribe.describe import corrections, track
@@ -98,7 +100,12 @@ def _corrected_films(config: Config, films: Sequence[FilmRef]) -> dict[str, tupl
     found = {}
     for film in films:
         if stamp := stamps.get(tables.file_name(film.film_id).removesuffix(".parquet")):
-            row = tables.read_row(config.out, TABLE, film.film_id)
+            try:
+                row = tables.read_row(config.out, TABLE, film.film_id)
+            except pa.ArrowInvalid as error:
+                path = storage.join(config.out, TABLE, tables.file_name(film.film_id))
+                why = f"{path}: not a row of that table ({error}); delete it and run again"
+                raise UsageError(why) from error
             if row and row.get("corrections") != stamp:
                 found[film.film_id] = film, str(row.get("corrections"))
     return found

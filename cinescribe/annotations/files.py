@@ -74,7 +74,7 @@ class AnnotationFile:
             raise UsageError(f"{self.name}, line {reader.line_num}: not CSV ({error})") from error
 
     def _rows(self, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        header = next(reader, [])
+        header: list[str] = next(reader, [])
         missing = [column for column in columns if column not in header]
         if missing:
             raise UsageError(

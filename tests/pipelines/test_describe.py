@@ -295,9 +295,17 @@ def test_corrections_outlive_another_model(library: Library, model: Path, tmp_pa
     assert library.rows()["one"] == row
 
 
-def test_a_correction_that_cannot_be_read_is_told_and_mended(library: Library, model: Path) -> None:
+def test_a_correction_that_cannot_be_read_is_told_and_mended(
+    library: Library, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert library.run(model) == 0
     corrections.write(library.out, correction("two", (0, 6000), "text", "Emma waits."))
+    described = Path(library.out, "descriptions", "two.parquet")
+    whole = described.read_bytes()
+    described.write_bytes(b"nothing")
+    assert library.run(model) == 2
+    assert f"{described}: not a row" in capsys.readouterr().err
+    described.write_bytes(whole)
     (file,) = Path(library.out, "corrections").glob("*.parquet")
     kept = file.read_bytes()
     file.write_bytes(b"nothing")
