@@ -78,8 +78,8 @@ export class Corrections {
     return item;
   }
 
-  key(one) {
-    return JSON.stringify([this.film, one.start, one.end]);
+  key(one, film = this.film) {
+    return JSON.stringify([film, one.start, one.end]);
   }
 
   /** An item as a button with all there is to know of it. */
@@ -102,10 +102,11 @@ export class Corrections {
   /** An item as a field. */
   edit(item) {
     const one = item.description;
-    const name = `correction-${one.start}`;
+    const film = this.film; // another may be open before this one's correction is saved
+    const name = `correction-${one.start}-${one.end}`;
     const field = element("textarea", { id: name, rows: 3, maxLength: LONGEST, spellcheck: true,
       "aria-describedby": `${name}-facts ${name}-problem` });
-    field.value = this.drafts.get(this.key(one)) ?? one.text;
+    field.value = this.drafts.get(this.key(one, film)) ?? one.text;
     const room = Math.floor((one.room * this.pace) / 60);
     const facts = [
       one.corrected ? `The machine wrote: “${one.generated}”` : "",
@@ -118,7 +119,7 @@ export class Corrections {
       return made;
     };
     const close = () => {
-      this.drafts.delete(this.key(one));
+      this.drafts.delete(this.key(one, film));
       this.showItem(item, item.description);
       focusOn(item.querySelector("button"));
     };
@@ -135,7 +136,7 @@ export class Corrections {
       item.saving = true;
       problem.textContent = "";
       try {
-        const now = await this.send(how, item.description, field.value);
+        const now = await this.send(film, how, item.description, field.value);
         item.description = now;
         close();
         this.count();
@@ -144,7 +145,7 @@ export class Corrections {
         announce(how === "removed" ? said : `${said} ${spoken(now, spokenTime)}`);
       } catch (error) {
         if (error.kind === "key") showTrouble(error, () => keep(how));
-        problem.textContent = await this.explain(error, item);
+        problem.textContent = await this.explain(error, film, item);
         field.focus();
       } finally {
         item.saving = false;
@@ -170,28 +171,28 @@ export class Corrections {
       else cancel();
     });
     field.addEventListener("input", () => {
-      if (field.value === item.description.text) this.drafts.delete(this.key(one));
-      else this.drafts.set(this.key(one), field.value);
+      if (field.value === item.description.text) this.drafts.delete(this.key(one, film));
+      else this.drafts.set(this.key(one, film), field.value);
     });
     item.replaceChildren(form);
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
   }
 
-  send(how, one, text) {
+  send(film, how, one, text) {
     const author = byId("author").value.trim();
-    if (how === "machine") return api.takeBack(this.film, one);
-    return api.correct(this.film, one, how === "removed" ? { removed: true, author } : { text, author });
+    if (how === "machine") return api.takeBack(film, one);
+    return api.correct(film, one, how === "removed" ? { removed: true, author } : { text, author });
   }
 
   /** What a failure means for what was typed. Who was slower sees what the other wrote, and may save over it. */
-  async explain(error, item) {
+  async explain(error, film, item) {
     if (error.kind === undefined) throw error;
     if (error.status !== 409) return `Not saved: ${error.message} What you wrote is still here.`;
     try {
-      const { start } = item.description;
-      const { descriptions } = await api.descriptions(this.film);
-      item.description = descriptions.find((one) => one.start === start) ?? item.description;
+      const { start, end } = item.description;
+      const { descriptions } = await api.descriptions(film);
+      item.description = descriptions.find((one) => one.start === start && one.end === end) ?? item.description;
     } catch {
       return `Not saved: ${error.message}`;
     }
