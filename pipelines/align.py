@@ -209,8 +209,9 @@ def find_films(root: str, encoder: str, pattern: str) -> list[FilmRef]:
     if encoder not in tables.encoders_of(root):
         there = ", ".join(tables.encoders_of(root)) or "none"
         raise UsageError(
-            f"{root}: no features {encoder!r}, which the model reads (there are: {there}); run "
-            f"`cinescribe extract ... --encoders {encoder} --out {root}` first"
+            f"{root}: no features {encoder!r}, which the model reads (there are: {there}); give the "
+            f"folder of the tables that has them, or make them: `cinescribe extract ... --encoders {encoder} "
+            f"--out {root}`"
         )
     found = listing.rows_of_films(root, ("speech", tables.FEATURES + encoder))
     films = []

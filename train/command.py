@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -50,7 +51,10 @@ def _train(argv: Sequence[str]) -> int:
     if not settings.quiet:
         print(f"{progress.step} steps; the last model: {storage.join(settings.out, 'last')}")
         if progress.best_step >= 0:
-            print(f"best after {progress.best_step}: {storage.join(settings.out, 'best')}")
+            best = storage.join(settings.out, "best")
+            held_out = json.loads(storage.read_bytes(storage.join(best, "metrics.json")))
+            told = ", ".join(f"{name} {value:.4g}" for name, value in held_out.items() if name != "step")
+            print(f"best after {progress.best_step}: {best}\non what was held out: {told}")
     return 0
 
 

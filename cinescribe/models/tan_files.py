@@ -92,6 +92,6 @@ def load(folder: Path) -> SavedTAN:
         return SavedTAN(pair.eval(), settings["text"], words, settings["features"], settings["window"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(
-            f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); it holds {_TENSORS} and "
-            f"{_SETTINGS}, as `cinescribe train tan-stage1` writes them"
+            f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); give the folder "
+            "best or last of a run of `cinescribe train tan-stage1` or `tan-stage2`"
         ) from error

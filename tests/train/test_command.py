@@ -1,5 +1,6 @@
 """The command, the folder of a run on S3, and the picture of its curves."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def test_a_run_its_curves_and_its_model(tmp_path: Path, capsys: pytest.CaptureFi
     write_howtos(data, videos=6)
     given = ["train", "tan-stage1", "--data", str(data), "--out", str(out), *SMALL]
     assert cli.main(given) == 0
-    assert "6 steps" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "6 steps" in printed
+    assert f"recall {json.loads((out / 'best' / 'metrics.json').read_text())['recall']:.4g}" in printed
     tan_files.load(out / "best")
     before = folder.read_lines(str(out))
     assert cli.main(given) == 0  # there is nothing left to do
