@@ -21,7 +21,11 @@ from train.features import FeatureStore
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of the data and the models; chosen on another world (seed 100) by its validation videos."""
+    """Of the data and the models.
+
+    Width and learning rates were chosen on another world (seed 100) by its validation videos; the steps are
+    what time allows.
+    """
 
     videos: int = 400
     text: str = "all-MiniLM-L6-v2"

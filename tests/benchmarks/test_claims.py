@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import claims
+from benchmarks.claims_autoad import right_names
 from benchmarks.claims_films import nameless, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Results, Row, System
 from cinescribe import tables
@@ -158,6 +159,12 @@ def test_tan_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.strip() in printed
 
 
+def test_names_count_where_there_are_any() -> None:
+    true = ["Anna, in a red coat, walks in.", "The park.", "Tom waves.", "Tom leaves."]
+    assert right_names(true, ["Anna sits down.", "Tom waves.", "Anna waves.", ""]) == pytest.approx(1 / 3)
+    assert right_names(["The park."], ["The park."]) == 0
+
+
 @pytest.mark.slow
 def test_autoad_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--systems", "autoad", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
@@ -165,4 +172,5 @@ def test_autoad_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "trained on noisy text |" in capsys.readouterr().out
     lines = (tmp_path / "autoad" / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in lines] == ["noisy"]
-    assert set(json.loads(lines[0])["numbers"]) == {"cider", "rouge", "cider-oracle", "rouge-oracle"}
+    scores = {"cider", "rouge", "names"}
+    assert set(json.loads(lines[0])["numbers"]) == scores | {f"{score}-oracle" for score in scores}
