@@ -10,7 +10,9 @@ pytest.importorskip("playwright", reason="the tests of the page need the extra `
 
 from playwright.sync_api import Page, expect
 
+from cinescribe.describe.placement import Sentence
 from serve.finding import Index, LocalFinder
+from tests.describe.rows import write_descriptions
 from tests.serve.browsing import PATIENCE, Visits
 from tests.serve.described import ADDRESS, CAT, KITCHEN, describe_kitchen, lock_corrections
 from tests.serve.test_page import VOICE, browser, local_service, until, visits  # noqa: F401
@@ -109,6 +111,29 @@ def test_what_was_typed_outlives_every_failure(site: str, visits: Visits, descri
     field.press("Control+Enter")
     expect(alert).to_contain_text("may not write into its library")
     expect(field).to_have_value("Emma pours the tea.")
+
+
+def test_a_conflict_is_of_the_very_interval_that_was_edited(
+    site: str,
+    visits: Visits,  # noqa: F811
+    described: Path,
+) -> None:
+    visits.tolerated += ["409"]
+    short, long = Sentence(0.0, 2.5, "A pot is there."), Sentence(0.0, 6.0, "A woman cooks.")
+    write_descriptions(str(described), KITCHEN, [short, long], duration=7.0)
+    page = visits.open(f"{site}/?watch={KITCHEN}&t=0")
+    section = page.get_by_role("region", name="Machine-made descriptions")
+    section.get_by_role("button", name=re.compile("A woman cooks")).click()
+    field = section.get_by_role("textbox", name=re.compile("^Description"))
+    field.fill("A woman sings.")
+    theirs = {"text": "A woman hums."}
+    assert page.request.put(f"{site}{ADDRESS}", params={"start": 0.0, "end": 6.0}, data=theirs).ok
+    field.press("Control+Enter")
+    expect(section.get_by_role("alert")).to_contain_text("“A woman hums.”")
+    field.press("Control+Enter")
+    expect(page.get_by_role("status")).to_contain_text("Saved.")
+    texts = [one["text"] for one in page.request.get(f"{site}{ADDRESS}").json()["descriptions"]]
+    assert texts == ["A pot is there.", "A woman sings."]
 
 
 def test_machine_made_descriptions_are_marked_to_the_eye_and_the_ear(site: str, visits: Visits) -> None:  # noqa: F811
