@@ -23,8 +23,8 @@ from train.features import FeatureStore
 class Sizes:
     """Of the data and the models.
 
-    Width and learning rates were chosen on another world (seed 100) by its validation videos; the steps are
-    what time allows.
+    Learning rates were tried on another world (seed 100) and its validation videos; width and steps are what
+    time allows.
     """
 
     videos: int = 400
