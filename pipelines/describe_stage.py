@@ -133,8 +133,8 @@ class DescribeStage:
 
     def _speech(self, known: tables.Row) -> list[Utterance]:
         """All that is said in the film; without it nobody knows where a cue may be."""
-        if not known["audio_rate"]:
-            return []
+        if not known["audio_rate"] and tables.read_row(self.job.out, "speech", known["film_id"]) is None:
+            return []  # a silent film; those on paper (`cinescribe world`) have speech without a sound
         speech = read_speech(self.job.out, known["film_id"])
         if speech["etag"] != known["etag"]:
             raise MediaError(

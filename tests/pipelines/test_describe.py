@@ -338,6 +338,18 @@ def test_a_model_that_does_not_tell_its_features_is_refused(
     assert library.run(tmp_path / "nothing") == 2
 
 
+def test_speech_is_kept_clear_in_films_on_paper_that_have_no_sound(library: Library, model: Path) -> None:
+    assert library.run(model, "--over-narrator") == 0
+    for film_id in library.rows():
+        known = tables.read_row(library.out, "films", film_id)
+        assert known
+        tables.write_row(library.out, "films", film_id, {**known, "audio_rate": 0})
+    assert library.run(model, "--anew") == 0
+    cues = [cue for row in library.rows().values() for cue in row["cues"]]
+    assert cues
+    assert not [cue for cue in cues for line in SPEECH if cue["start"] < line.end and line.start < cue["end"]]
+
+
 def test_the_narrator_s_places_can_be_used(library: Library, model: Path) -> None:
     assert library.run(model, "--over-narrator") == 0
     for row in library.rows().values():
