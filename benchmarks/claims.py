@@ -61,7 +61,9 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     p.add_argument("--systems", default="tan,autoad", help="with commas (default %(default)s)")
     p.add_argument("--part", action="append", help="one of them alone; may be given again (default all)")
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    p.add_argument("--out", type=Path, default=Path("claims"), help="results, data, models (default claims/)")
+    p.add_argument(
+        "--out", type=Path, default=Path("out/claims"), help="results, data, models (default %(default)s)"
+    )
     p.add_argument("--size", choices=["small", "tiny"], default="small", help="tiny only shows that it runs")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--bertscore", default="", metavar="MODEL", help="roberta-large: a folder or repository")

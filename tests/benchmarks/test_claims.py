@@ -147,6 +147,7 @@ def test_the_sets_of_films_share_none_and_the_test_stays_clean(tmp_path: Path) -
     assert len(rows) > 20
 
 
+@pytest.mark.slow
 def test_tan_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--systems", "tan", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
     assert claims.main([*run, "--part", "tan-alpha"]) == 0
