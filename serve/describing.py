@@ -196,9 +196,11 @@ class Captioner:
 
     def _lines(self, film: tables.Row, start: float) -> tuple[str, ...] | Refused:
         """The dialogue of a film before a time, as far as the model reads it."""
-        if self._describer.inputs.subtitles == "none" or not film["audio_rate"]:
+        if self._describer.inputs.subtitles == "none":
             return ()
         speech = self._catalog.speech(film["film_id"])
+        if speech is None and not film["audio_rate"]:
+            return ()  # a silent film
         if speech is None or speech["etag"] != film["etag"]:
             return Refused(
                 409,
