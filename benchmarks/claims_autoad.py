@@ -226,7 +226,7 @@ def _language_model(kind: str, bench: Bench) -> Path:
     sizes: Sizes = bench.sizes
     shared = Bench(bench.out.parent / "language", LANGUAGE_WORLD, sizes, bench.threads)
     write_language(shared.out, sizes.text_films, sizes.general)
-    given = {
+    given: dict[str, Any] = {
         "batch": sizes.text_batch,
         "consecutive": sizes.consecutive,
         "steps": sizes.text_steps,
