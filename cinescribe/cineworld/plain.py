@@ -4,6 +4,7 @@ What a describer varies (phrases, adverbs, feelings, pronouns) is left out, what
 is kept, so that models too small for a describer's English can be compared. See `drama` for that English.
 """
 
+import re
 from dataclasses import replace
 
 from cinescribe.cineworld.lexicon import PLACES
@@ -29,11 +30,15 @@ _DEEDS = {
 }
 
 
-def plain_utterances(film: Film) -> list[Utterance]:
+def plain_utterances(film: Film, names: bool = True) -> list[Utterance]:
     """A film's utterances, its descriptions in plain sentences at the times of the others.
 
     "Anna, in a red coat, walks in." where she is first told of, then "Anna sits down."; a new scene is
     "The harbour.".
+
+    Args:
+        film: on paper.
+        names: False for "The woman sits down.", as one would write who sees the film without its past.
     """
     truth, said = film.truth(), film.utterances()
     looks = {person.name: person.look for person in film.story.characters}
@@ -49,8 +54,14 @@ def plain_utterances(film: Film) -> list[Utterance]:
             text = f"{who}{worn} {_DEEDS[act['verb']].format(**act)}."
         else:
             text = f"{PLACES[places[number]].the.capitalize()}."
-        said[number] = replace(said[number], text=text)
+        said[number] = replace(said[number], text=text if names else _nameless(text, film))
     return said
+
+
+def _nameless(text: str, film: Film) -> str:
+    for person in film.story.characters:
+        text = re.sub(rf"\b{person.name}\b", f"the {person.look.gender}", text)
+    return text[:1].upper() + text[1:]
 
 
 def _article(word: str) -> str:

@@ -5,44 +5,24 @@ python -m cinescribe.cineworld.screening WORLD --film film-00017 --films DIR --o
 Beside the film: its truth, and as FILM.script.vtt what the narrator would have said, and when. The narrator
 is silent; all else happens as in the described film. The table `features/world-clip` of --out gets what the
 world's eye sees of it: features made of the truth and noise, as all of that world, at the times of the
-rendered film. No encoder looks at its pictures.
+rendered film; `features/world-clip-aligned` likewise, where the world has it (`aligned`). No encoder looks
+at its pictures.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cinescribe import storage, tables
-from cinescribe.cineworld.blocking import narrated
-from cinescribe.cineworld.film import Production, produce_story, render_production
-from cinescribe.cineworld.howto import Narration
+from cinescribe.cineworld import aligned
+from cinescribe.cineworld.film import produce_story, render_production
 from cinescribe.cineworld.script import Film
-from cinescribe.cineworld.world import VERSION, World, WorldSettings
+from cinescribe.cineworld.stored import read_settings
+from cinescribe.cineworld.world import VERSION, World
 from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.media.library import list_films
 from cinescribe.subtitles import write_vtt
-from cinescribe.utterance import Utterance
-
-
-def read_settings(root: str) -> WorldSettings:
-    """The settings of the world in a folder or under an `s3://` prefix.
-
-    Raises:
-        UsageError: there is no world, or one of another version.
-    """
-    address = storage.join(root, "world.json")
-    try:
-        found = json.loads(storage.read_bytes(address))
-    except FileNotFoundError as error:
-        raise UsageError(f"{address}: no world there; `cinescribe world --out {root}` makes one") from error
-    if found.pop("version") != VERSION:
-        raise UsageError(
-            f"{address}: of another version of Cineworld; make the world anew in an empty folder"
-        )
-    known = {name: found[name] for name in WorldSettings.__dataclass_fields__ if name in found}
-    return WorldSettings(**{**known, "narration": Narration(**known["narration"])})
 
 
 def screen(root: str, film_id: str, films: Path, out: str) -> Path:
@@ -68,25 +48,19 @@ def screen(root: str, film_id: str, films: Path, out: str) -> Path:
     path = films / f"{film_id}.mp4"
     production = produce_story(world.film(int(number)).story, described=False)
     render_production(production, path)
-    write_vtt(script(production), path.with_suffix(".script.vtt"), "descriptions", "en")
-    features = world.features_of(Film(production.story, production.scenes, production.shots))
+    film = Film(production.story, production.scenes, production.shots)
+    told = [utterance for utterance in world.utterances(film) if utterance.role == "narrator"]
+    write_vtt(told, path.with_suffix(".script.vtt"), "descriptions", "en")
+    features = world.features_of(film)
     (ref,) = list_films([str(path)])  # its etag is that of the other tables' rows
     end = production.scenes[-1].end
     row = tables.feature_row(
         ref, (0, 0.0, end), world.film_spec, 0, features, {"eye": f"cineworld-{VERSION}"}
     )
     tables.write_row(out, f"features/{world.film_spec.name}", film_id, row, chunk=0)
+    if (fitted := aligned.load(root, world.film_spec.name)) is not None:
+        aligned.write_features(out, ref, end, world.film_spec, fitted, features)
     return path
-
-
-def script(production: Production) -> list[Utterance]:
-    """What the narrator says or would say, at its times."""
-    return [
-        Utterance(round(line.start, 3), round(line.end, 3), line.beat.text, role="narrator")
-        for scene in production.scenes
-        for line in scene.spoken
-        if narrated(line)
-    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from cinescribe.cineworld.blocking import FPS
 from cinescribe.cineworld.drama import tell_drama
 from cinescribe.cineworld.film import render_story
 from cinescribe.cineworld.howto import HowTo, Narration, action_of, tell_howto
+from cinescribe.cineworld.plain import plain_utterances
 from cinescribe.cineworld.script import Film, on_paper
 from cinescribe.cineworld.seen import see_film, see_howto
 from cinescribe.cineworld.shots import HEIGHT, WIDTH
@@ -34,6 +35,7 @@ from cinescribe.utterance import Utterance
 
 Split = Literal["train", "val", "test"]
 Stories = Literal["short", "long"]
+Words = Literal["rich", "plain", "nameless"]
 VERSION = "1"  # of what a seed makes
 _BLOCK = 10  # films of which one is val, one test
 
@@ -49,6 +51,8 @@ class WorldSettings:
         narration: of the how-to videos.
         video_dim: of `features/world-s3d`.
         film_dim: of `features/world-clip`.
+        words: of the films' descriptions: "rich" English, the same few ("plain"), or those without names
+            ("nameless").
     """
 
     seed: int = 0
@@ -57,6 +61,7 @@ class WorldSettings:
     narration: Narration = field(default_factory=Narration)
     video_dim: int = 1024
     film_dim: int = 512
+    words: Words = "rich"
 
     def __post_init__(self) -> None:
         if self.noise < 0:
@@ -105,6 +110,12 @@ class World:
             return on_paper(tell_drama(seed, rng.randint(2, 4), rng.randint(8, 14)))
         return on_paper(tell_drama(seed, rng.randint(2, 3), rng.randint(2, 3)))
 
+    def utterances(self, film: Film) -> list[Utterance]:
+        """Description and dialogue of a film, in order."""
+        if self.settings.words == "rich":
+            return film.utterances()
+        return plain_utterances(film, names=self.settings.words == "plain")
+
     def write_howto(self, root: str, index: int) -> str:
         """Write the rows and the truth of how-to video number `index`; its film_id."""
         video, film_id = self.howto(index), f"howto-{index:05}"
@@ -134,7 +145,7 @@ class World:
             film.story.seed,
             film.duration,
             [(shot.start, shot.end) for shot in film.shots],
-            film.utterances(),
+            self.utterances(film),
             self.film_spec,
             self.features_of(film),
         )
@@ -246,7 +257,7 @@ def _claim(root: str, settings: WorldSettings, films: int, videos: int) -> None:
     address = storage.join(root, "world.json")
     wanted = {"version": VERSION, **asdict(settings), "films": films, "videos": videos}
     if storage.exists(address):
-        there = json.loads(storage.read_bytes(address))
+        there = {"words": "rich", **json.loads(storage.read_bytes(address))}
         same = all(
             there.get(name) == value for name, value in wanted.items() if name not in ("films", "videos")
         )
@@ -316,10 +327,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="also render the first N how-to videos, silent, to DIR/media (a local DIR; default none)",
     )
     parser.add_argument("--stories", choices=["short", "long"], default="short", help="default: %(default)s")
+    parser.add_argument(
+        "--words", choices=["rich", "plain", "nameless"], default="rich", help="default: %(default)s"
+    )
     arguments = parser.parse_args(argv)
     try:
         narration = Narration(distractors=arguments.distractors, paraphrase=arguments.paraphrase)
-        settings = WorldSettings(arguments.seed, arguments.noise, arguments.stories, narration)
+        settings = WorldSettings(
+            arguments.seed, arguments.noise, arguments.stories, narration, words=arguments.words
+        )
         for option, wanted, most in (
             ("--render", arguments.render, arguments.films),
             ("--pixels", arguments.pixels, arguments.videos),

@@ -1,0 +1,27 @@
+"""A world that was written: its settings, from its folder."""
+
+import json
+
+from cinescribe import storage
+from cinescribe.cineworld.howto import Narration
+from cinescribe.cineworld.world import VERSION, WorldSettings
+from cinescribe.errors import UsageError
+
+
+def read_settings(root: str) -> WorldSettings:
+    """The settings of the world in a folder or under an `s3://` prefix.
+
+    Raises:
+        UsageError: there is no world, or one of another version.
+    """
+    address = storage.join(root, "world.json")
+    try:
+        found = json.loads(storage.read_bytes(address))
+    except FileNotFoundError as error:
+        raise UsageError(f"{address}: no world there; `cinescribe world --out {root}` makes one") from error
+    if found.pop("version") != VERSION:
+        raise UsageError(
+            f"{address}: of another version of Cineworld; make the world anew in an empty folder"
+        )
+    known = {name: found[name] for name in WorldSettings.__dataclass_fields__ if name in found}
+    return WorldSettings(**{**known, "narration": Narration(**known["narration"])})
