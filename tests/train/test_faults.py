@@ -73,8 +73,11 @@ def test_a_killed_worker_and_a_killed_driver_change_nothing(tmp_path: Path) -> N
     assert len(workers) == 2
     os.kill(workers[1], signal.SIGKILL)
     reaches(killed, losses(killed)[-1][0] + 10, driver)  # they came back by themselves
+    workers = workers_of(driver.pid)
     driver.kill()
     driver.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):  # they end soon after their driver
+        time.sleep(0.1)
     assert losses(killed)[-1][0] < 60
     assert command.main(["tan-stage1", *given, "--out", str(killed), "--workers", "0"]) == 0  # goes on alone
     found, wanted = losses(killed), losses(undisturbed)
