@@ -40,7 +40,8 @@ def align(demo: Demo) -> None:
     """Align all how-to videos, and show what became of the held-out ones."""
     truth = demo.world / "htm_align_test.json"
     model = demo.runs / "tan2" / "best"
-    demo.cinescribe("align", demo.world, "--model", model, "--truth", truth, "--workers", 1)
+    chosen = ("--films", "howto-*", "--truth", truth, "--workers", 1, "--quiet")
+    demo.cinescribe("align", demo.world, "--model", model, *chosen)
     rows: dict[str, list[list[Any]]] = json.loads(truth.read_text(encoding="utf-8"))
     aligned = {video: tables.read_row(str(demo.world), "alignments", video) for video in rows}
     pairs = [
@@ -58,9 +59,9 @@ def align(demo: Demo) -> None:
     ]
     scores = next(record["truth"] for record in reversed(records) if "truth" in record)
     demo.say(
-        f"\nOf {len(seen)} sentences of {len(rows)} held-out videos whose step is shown, the middle of the "
-        f"span lies within the step: {spoken:.1%} as spoken, {found:.1%} as aligned. Which are shown "
-        f"at all: AUC {scores['auc']:.3f} (chance 0.5)."
+        f"\nOn {len(rows)} held-out videos with {len(seen)} shown sentences: R@1 {scores['recall']:.3f}; "
+        f"the middle of the span lies within the step: {spoken:.1%} as spoken, {found:.1%} as aligned. "
+        f"Which sentences are shown: AUC {scores['auc']:.3f} (chance 0.5)."
     )
     trained = len(json.loads((demo.world / "splits.json").read_text(encoding="utf-8"))["howtos"]["train"])
     worse = "" if found > spoken else "; so few steps don't place sentences better than their speaker does"

@@ -59,10 +59,10 @@ def train(demo: Demo) -> None:
     metrics = json.loads((demo.runs / "autoad" / "best" / "metrics.json").read_text(encoding="utf-8"))
     films = json.loads((demo.world / "splits.json").read_text(encoding="utf-8"))["films"]
     told = (
-        f"an AutoAD trained on {len(films['train'])} Cineworld films; on {len(films['val'])} others CIDEr "
-        f"{metrics['cider']:.3f}, ROUGE-L {metrics['rouge_l']:.3f}"
+        f"an AutoAD trained on {len(films['train'])} Cineworld films, in plain sentences without names. "
+        f"On {len(films['val'])} others: CIDEr {metrics['cider']:.3f}, ROUGE-L {metrics['rouge_l']:.3f}"
     )
-    demo.say(f"It is {told}.")
+    demo.say(f"This is {told}.")
     demo.summary.append(("describe", told))
 
 
@@ -81,7 +81,7 @@ def describe(demo: Demo) -> None:
     demo.say(
         f"\n{len(row['cues'])} of {len(row['sentences'])} sentences found room"
         + (f" (not: {', '.join(sorted(set(dropped)))})" if dropped else "")
-        + ". Small models err: names, deeds and things are often wrong."
+        + ". Small models err: people, places and deeds may be wrong."
     )
     files = demo.out / "files"
     demo.summary.append(
