@@ -15,23 +15,23 @@ def pull_weights(_: Demo) -> None:
     zoo.pull([*zoo.PROFILES["small"].values(), *voices])
 
 
-# What each does, and about how long that took on two quiet cores.
+# What each does, and about how long that took on two cores.
 STEPS = (
     ("weights: speech, voices, objects, actions, sentences (430 MB the first time)", pull_weights),
-    ("a film with two characters and a narrator is rendered: 40 s", speech.make_film),
+    ("a film with two characters and a narrator is rendered: 1 min", speech.make_film),
     (
-        "a small world to learn from, and one of its test films rendered without a narrator: 60 s",
+        "a small world to learn from, and one of its test films rendered without a narrator: 1 min",
         description.make_world,
     ),
-    ("the speech of both films is cleaned: 60 s", speech.clean),
-    ("objects and actions are recognised in both films: 40 s", finding.look),
+    ("the speech of both films is cleaned: 1 min", speech.clean),
+    ("objects and actions are recognised in both films: 1 min", finding.look),
     ("a small TAN learns where narration is seen: 2 min", alignment.train),
     ("it aligns how-to videos: 40 s", alignment.align),
-    ("a small AutoAD learns to describe: 40 s", description.train),
+    ("a small AutoAD learns to describe: 20 s", description.train),
     ("it describes the film without a narrator, in the pauses of its dialogue: 20 s", description.describe),
     ("what is said, described and seen is indexed: 5 s", finding.index),
-    ("moments are found again: 10 s", finding.find),
-    ("the page: 20 s", finding.open_page),
+    ("moments are found again: 5 s", finding.find),
+    ("the page: 30 s", finding.open_page),
 )
 
 

@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 
 from cinescribe import tables, zoo
-from cinescribe.cineworld.film import Production, produce_story
+from cinescribe.cineworld.aligned import learn, load, write_aligned
+from cinescribe.cineworld.blocking import narrated
+from cinescribe.cineworld.film import produce_story
 from cinescribe.cineworld.howto import Narration
 from cinescribe.cineworld.plain import plain_utterances
-from cinescribe.cineworld.screening import main, screen
+from cinescribe.cineworld.screening import main
 from cinescribe.cineworld.stored import read_settings
 from cinescribe.cineworld.story import tell
-from cinescribe.cineworld.truth import read_truth
 from cinescribe.cineworld.voices import RATE, VOICES
 from cinescribe.cineworld.world import World, WorldSettings, write_world
 from cinescribe.errors import UsageError, WeightsError
-from cinescribe.media.library import list_films
-from cinescribe.subtitles import read_subtitles
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +30,16 @@ def voices() -> None:
         pytest.skip(f"no voices here: {error}")
 
 
-@pytest.fixture(scope="module")
-def productions(voices: None) -> tuple[Production, Production]:
-    """A film with its narrator, and without."""
-    story = tell(5, 2, 2)
-    return produce_story(story), produce_story(story, described=False)
-
-
-def test_only_the_narrator_is_missing(productions: tuple[Production, Production]) -> None:
-    described, other = productions
-    said = [line for line in described.truth.utterances if line.role == "dialogue"]
-    assert list(other.truth.utterances) == said != []
-    assert (other.truth.actions, other.truth.shots) == (described.truth.actions, described.truth.shots)
-    narration = np.zeros(len(other.sound.speech), bool)
-    for line in described.truth.utterances:
-        if line.role == "narrator":
-            # truth is rounded to 0.1 ms
-            narration[round(line.start * RATE) - 5 : round(line.end * RATE) + 5] = True
-    assert described.sound.speech[narration].any()
-    assert not other.sound.speech[narration].any()
-    assert np.array_equal(other.sound.speech[~narration], described.sound.speech[~narration])
+def test_the_narrator_is_silent_and_the_others_are_not(voices: None) -> None:
+    film = produce_story(tell(5, 2, 2), described=False)
+    lines = [line for scene in film.scenes for line in scene.spoken]
+    assert {narrated(line) for line in lines} == {True, False}
+    for line in lines:
+        heard = film.sound.speech[round(line.start * RATE) : round(line.end * RATE)]
+        assert heard.any() != narrated(line), line.beat.text
+    said = [line.beat.text for line in lines if not narrated(line)]
+    assert [line.text for line in film.truth.utterances] == said
+    assert film.truth.narrator_voice == ""
 
 
 def test_settings_are_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,16 +64,35 @@ def test_settings_are_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[st
         read_settings(str(tmp_path))
 
 
-@pytest.mark.slow
-def test_a_screened_film_has_a_truth_a_script_and_what_the_eye_sees(voices: None, tmp_path: Path) -> None:
-    world, out = str(tmp_path / "world"), str(tmp_path / "out")
-    write_world(world, WorldSettings(seed=7), 1, 0)
-    path = screen(world, "film-00000", tmp_path / "films", out)
-    truth, lines = read_truth(path), read_subtitles(path.with_suffix(".script.vtt"))
-    assert all(line.role == "dialogue" for line in truth.utterances)
-    paper = World(WorldSettings(seed=7)).film(0).utterances()
-    assert [line.text for line in lines] == [line.text for line in paper if line.role == "narrator"]
-    features = tables.read_features(out, "world-clip", "film-00000")
-    assert features is not None
-    assert features.etag == list_films([str(path)])[0].etag
-    assert features.array.shape == (int(truth.duration * 5), 512)
+def test_what_is_said_of_a_stretch_is_found_in_its_aligned_features() -> None:
+    random = np.random.default_rng(0)
+    words = ["kitchen", "sits", "walks", "reads", "waves", "smiles"]
+    looks = random.standard_normal((len(words), 40)).astype(np.float32)
+    pairs = [
+        (
+            looks[one] + looks[two] + 0.1 * random.standard_normal(40).astype(np.float32),
+            [words[one], words[two]],
+        )
+        for one, two in random.integers(0, len(words), (200, 2))
+    ]
+    aligned = learn(pairs, 0.01)
+    assert aligned.width == 32
+    seen = aligned(looks.astype(np.float16))
+    order = sorted(words)  # a column a word, the rest 0
+    assert [order[int(best)] for best in seen.argmax(axis=1)] == words
+    assert not seen[:, len(words) :].any()
+
+
+def test_aligned_features_of_a_world_are_kept_with_their_maps(tmp_path: Path) -> None:
+    write_world(str(tmp_path), WorldSettings(seed=1, words="nameless"), 2, 2)
+    assert load(str(tmp_path), "world-clip") is None
+    write_aligned(str(tmp_path))
+    for film, encoder in (("film-00001", "world-clip"), ("howto-00001", "world-s3d")):
+        raw = tables.read_features(str(tmp_path), encoder, film)
+        made = tables.read_features(str(tmp_path), f"{encoder}-aligned", film)
+        fitted = load(str(tmp_path), encoder)
+        assert raw is not None
+        assert made is not None
+        assert fitted is not None
+        assert np.array_equal(made.array, fitted(raw.array))
+        assert (made.hz, made.etag) == (raw.hz, raw.etag)
