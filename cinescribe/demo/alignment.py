@@ -41,7 +41,7 @@ def align(demo: Demo) -> None:
     truth = demo.world / "htm_align_test.json"
     model = demo.runs / "tan2" / "best"
     chosen = ("--films", "howto-*", "--truth", truth, "--workers", 1, "--quiet")
-    demo.cinescribe("align", demo.world, "--films", "howto-*", "--model", model, *chosen)
+    demo.cinescribe("align", demo.world, "--model", model, *chosen)
     rows: dict[str, list[list[Any]]] = json.loads(truth.read_text(encoding="utf-8"))
     aligned = {video: tables.read_row(str(demo.world), "alignments", video) for video in rows}
     pairs = [
