@@ -11,6 +11,7 @@ Sources: Xie et al., Rethinking Spatiotemporal Feature Learning, ECCV 2018; the 
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -143,7 +144,7 @@ class Inception(nn.Module):
         return torch.cat((b0, b1, b2, b3), dim=1)
 
 
-class _Trunk(nn.Module):
+class _Trunk(nn.Module, ABC):
     """What both networks have behind their stems, with the pools and the gating of each."""
 
     conv1: nn.Module
@@ -160,9 +161,9 @@ class _Trunk(nn.Module):
             self.add_module(f"mixed_{name}", block)
             width = block.outputs
 
+    @abstractmethod
     def stem(self, video: Tensor) -> Tensor:
         """[batch, 3, time, height, width] -> [batch, 64, time / 2, height / 2, width / 2]."""
-        raise NotImplementedError
 
     def features(self, video: Tensor) -> Tensor:
         """[batch, 3, time, height, width] -> [batch, 1024, time / 8, height / 32, width / 32]."""

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from cinescribe.encoders.experts import Expert
 from cinescribe.errors import UsageError, WeightsError
+from cinescribe.models import folders
+from cinescribe.models.folders import SETTINGS, TENSORS
 
 if TYPE_CHECKING:
     from cinescribe.models.collaborative_experts import CEConfig, CollaborativeExperts
 
-FILES = _TENSORS, _SETTINGS = "model.safetensors", "config.json"
+FILES = TENSORS, SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,12 @@ class SavedCE:
 
 def save(saved: SavedCE, folder: Path) -> None:
     """Write a model into a folder, made if need be; files of the same names in it are replaced."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in saved.model.state_dict().items()}
-    save_file(tensors, folder / _TENSORS)
     settings = {
         "collaborative_experts": dataclasses.asdict(saved.model.config),
         "text": saved.text,
         "experts": [dataclasses.asdict(expert) for expert in saved.experts],
     }
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    folders.write(folder, saved.model.state_dict(), settings)
 
 
 def load(folder: Path) -> SavedCE:
@@ -62,10 +59,10 @@ def load(folder: Path) -> SavedCE:
     from cinescribe.models.collaborative_experts import CollaborativeExperts
 
     try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         with torch.device("meta"):  # every tensor comes from the file, so none is made before
             model = CollaborativeExperts(config_of(settings["collaborative_experts"]))
-        model.load_state_dict(load_file(folder / _TENSORS), assign=True)
+        model.load_state_dict(load_file(folder / TENSORS), assign=True)
         experts = [Expert(**raw) for raw in settings["experts"]]
         return SavedCE(model.eval(), settings["text"], experts)
     except (
@@ -79,7 +76,7 @@ def load(folder: Path) -> SavedCE:
     ) as error:
         raise WeightsError(
             f"{folder}: not a folder of Collaborative Experts ({' '.join(str(error).split())[:300]}); "
-            f"it holds {_TENSORS} and {_SETTINGS}, as `cinescribe train ce` writes them"
+            f"it holds {TENSORS} and {SETTINGS}, as `cinescribe train ce` writes them"
         ) from error
 
 

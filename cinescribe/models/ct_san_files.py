@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cinescribe.errors import WeightsError
+from cinescribe.models import folders
+from cinescribe.models.folders import SETTINGS, TENSORS, WORDS
 from cinescribe.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from cinescribe.models.ct_san import Task
     from cinescribe.models.ct_san_tasks import Model
 
-FILES = _TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+FILES = TENSORS, SETTINGS, WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,13 @@ class SavedCTSAN:
 
 def save(saved: SavedCTSAN, folder: Path) -> None:
     """Write a model into a folder, made if need be; files of the same names in it are replaced."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in saved.model.state_dict().items()}
-    save_file(tensors, folder / _TENSORS)
-    words = "".join(f"{word}\n" for word in saved.vocabulary.words)
-    (folder / _WORDS).write_text(words, encoding="utf-8")
     settings = {
         "ct_san": dataclasses.asdict(saved.model.watcher.config),
         "task": saved.task,
         "features": list(saved.features),
         "hz": saved.hz,
     }
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    folders.write(folder, saved.model.state_dict(), settings, saved.vocabulary.words)
 
 
 def load(folder: Path) -> SavedCTSAN:
@@ -67,9 +62,9 @@ def load(folder: Path) -> SavedCTSAN:
     from cinescribe.models.ct_san_tasks import build
 
     try:
-        settings: dict[str, Any] = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        vocabulary = Vocabulary((folder / _WORDS).read_text(encoding="utf-8").split("\n")[:-1])
-        tensors = load_file(folder / _TENSORS)
+        settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        vocabulary = Vocabulary((folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1])
+        tensors = load_file(folder / TENSORS)
         concepts = tensors["watcher.concept_words"].tolist()
         model = build(settings["task"], CTSANConfig(**settings["ct_san"]), len(vocabulary), concepts)
         model.load_state_dict(tensors)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cinescribe.errors import WeightsError
+from cinescribe.models import folders
+from cinescribe.models.folders import SETTINGS, TENSORS, WORDS
 from cinescribe.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from cinescribe.models.jsfusion import JSFusion
 
-FILES = _TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+FILES = TENSORS, SETTINGS, WORDS
 Task = Literal["retrieval", "choice", "fill-in"]
 
 
@@ -38,20 +40,13 @@ class SavedJSFusion:
 
 def save(saved: SavedJSFusion, folder: Path) -> None:
     """Write a model into a folder, made if need be; files of the same names in it are replaced."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in saved.model.state_dict().items()}
-    save_file(tensors, folder / _TENSORS)
-    words = "".join(f"{word}\n" for word in saved.vocabulary.words)
-    (folder / _WORDS).write_text(words, encoding="utf-8")
     settings = {
         "jsfusion": dataclasses.asdict(saved.model.config),
         "task": saved.task,
         "features": list(saved.features),
         "hz": saved.hz,
     }
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    folders.write(folder, saved.model.state_dict(), settings, saved.vocabulary.words)
 
 
 def load(folder: Path) -> SavedJSFusion:
@@ -66,12 +61,12 @@ def load(folder: Path) -> SavedJSFusion:
     from cinescribe.models.jsfusion import JSFusion, JSFusionConfig
 
     try:
-        settings: dict[str, Any] = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         sizes = settings["jsfusion"]
         config = JSFusionConfig(**{**sizes, "dense": tuple(sizes["dense"])})
-        vocabulary = Vocabulary((folder / _WORDS).read_text(encoding="utf-8").split("\n")[:-1])
+        vocabulary = Vocabulary((folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1])
         model = JSFusion(config, len(vocabulary))
-        model.load_state_dict(load_file(folder / _TENSORS))
+        model.load_state_dict(load_file(folder / TENSORS))
         return SavedJSFusion(
             model.eval(), vocabulary, settings["task"], tuple(settings["features"]), settings["hz"]
         )

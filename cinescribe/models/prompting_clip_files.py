@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cinescribe.errors import WeightsError
+from cinescribe.models import folders
+from cinescribe.models.folders import SETTINGS, TENSORS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cinescribe.models.prompting_clip import PromptingCLIP
-
-_TENSORS, _SETTINGS = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,11 @@ class Inputs:
 
 def save(model: "PromptingCLIP", folder: Path, inputs: Inputs) -> None:
     """Write a model into a folder, made if need be; files of the same names in it are replaced."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: value.detach().cpu().contiguous()
+        name: value
         for name, value in model.state_dict().items()
         if not (name.startswith("text.") and model.text.source)
     }
-    save_file(tensors, folder / _TENSORS)
     text = model.text
     first = next(iter(text.transformer.resblocks), None) if not text.source else None
     told = {
@@ -55,7 +51,7 @@ def save(model: "PromptingCLIP", folder: Path, inputs: Inputs) -> None:
         },
         "inputs": dataclasses.asdict(inputs),
     }
-    (folder / _SETTINGS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    folders.write(folder, tensors, told)
 
 
 def load(folder: Path, device: str = "cpu") -> "tuple[PromptingCLIP, Inputs]":
@@ -70,7 +66,7 @@ def load(folder: Path, device: str = "cpu") -> "tuple[PromptingCLIP, Inputs]":
     from cinescribe.zoo.checkpoints import read_state
 
     try:
-        told = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        told = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         config = PromptingCLIPConfig(
             **{**told["prompting_clip"], "gaps": tuple(told["prompting_clip"]["gaps"])}
         )
@@ -82,7 +78,7 @@ def load(folder: Path, device: str = "cpu") -> "tuple[PromptingCLIP, Inputs]":
             "`cinescribe train prompting-clip`"
         ) from error
     model = PromptingCLIP(text, config)
-    _fill(model, read_state(folder / _TENSORS), str(folder))
+    _fill(model, read_state(folder / TENSORS), str(folder))
     return model.to(device).eval(), inputs
 
 

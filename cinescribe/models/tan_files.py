@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cinescribe.errors import WeightsError
+from cinescribe.models import folders
+from cinescribe.models.folders import SETTINGS, TENSORS, WORDS
 
 if TYPE_CHECKING:
     from cinescribe.models.tan import TANPair
 
-FILES = _TENSORS, _SETTINGS, _WORDS = "model.safetensors", "config.json", "words.txt"
+FILES = TENSORS, SETTINGS, WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,11 @@ def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
         folder: where to.
         average: its average, too; there is none to speak of after stage 1.
     """
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: value.detach().cpu().contiguous()
+        name: value
         for name, value in saved.pair.state_dict().items()
         if average or not name.startswith("target.")
     }
-    save_file(tensors, folder / _TENSORS)
-    if saved.words:
-        (folder / _WORDS).write_text("".join(f"{word}\n" for word in saved.words), encoding="utf-8")
     settings = {
         "tan": dataclasses.asdict(saved.pair.online.config),
         "momentum": saved.pair.momentum,
@@ -65,7 +61,7 @@ def save(saved: SavedTAN, folder: Path, *, average: bool = True) -> None:
         "features": saved.features,
         "window": saved.window,
     }
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    folders.write(folder, tensors, settings, saved.words)
 
 
 def load(folder: Path) -> SavedTAN:
@@ -80,10 +76,10 @@ def load(folder: Path) -> SavedTAN:
     from cinescribe.models.tan import TANConfig, TANPair
 
     try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        tensors = load_file(folder / _TENSORS)
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        tensors = load_file(folder / TENSORS)
         own = any(name.startswith("lang_model.") for name in tensors)
-        words = (folder / _WORDS).read_text(encoding="utf-8").split("\n")[:-1] if own else []
+        words = (folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1] if own else []
         pair = TANPair(TANConfig(**settings["tan"]), settings["momentum"], len(words) + 1 if own else None)
         if not any(name.startswith("target.") for name in tensors):
             average = {name: value for name, value in tensors.items() if name.startswith("online.")}

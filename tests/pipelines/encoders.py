@@ -7,6 +7,7 @@ import ctypes
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipelines.extract import main
 from tests.media.films import read_number
 
 
-class Measure:
+class Measure(ABC):
     """An encoder that is a function of each item of its batch."""
 
     def __init__(self, spec: EncoderSpec, model: str) -> None:
@@ -35,8 +36,9 @@ class Measure:
             assert batch.shape[1:] == (round(self.spec.window * SOUND_RATE),)
         return np.stack([self.of(item) for item in batch]).astype(np.float16)
 
+    @abstractmethod
     def of(self, item: NDArray[Any]) -> NDArray[Any]:
-        raise NotImplementedError
+        """What is measured of an item."""
 
 
 class Numbers(Measure):

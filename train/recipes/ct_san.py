@@ -4,6 +4,7 @@ The concept detector is trained with the description; the other tasks take it ov
 it on. All losses have the penalty of the attentions and the loss of the concepts beside their own.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class MatchOptions(Options):
     candidates: int = option(5, "of a question; of retrieval [gap], as multiple choice has")
 
 
-class _CTSANRecipe(NoStep):
+class _CTSANRecipe(NoStep, ABC):
     name: str
     task: Task
     best: tuple[str, ...] = ("accuracy",)
@@ -101,8 +102,9 @@ class _CTSANRecipe(NoStep):
         reading = Reading(frames, self._vocabulary, CTSANConfig().words)
         return self._examples(source, split, reading)
 
+    @abstractmethod
     def _examples(self, source: Source, split: Split, reading: Reading) -> Data:
-        raise NotImplementedError
+        """The examples of a split for the task."""
 
     def model(self, data: Data) -> nn.Module:
         """All weights random but the words' vectors, and the concept detector where it is taken over."""

@@ -5,6 +5,7 @@ together, so parts and workers change the loss only through batch normalisation,
 variance of the part that is computed at once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ class BlankOptions(Options):
     most: int = option(0, "questions that are evaluated; 0 for all")
 
 
-class _JSFusionRecipe(NoStep):
+class _JSFusionRecipe(NoStep, ABC):
     name: str
     task: jsfusion_files.Task
     best: tuple[str, ...] = ("accuracy",)
@@ -103,8 +104,9 @@ class _JSFusionRecipe(NoStep):
             self._vocabulary = Vocabulary.of(captions, options.least)
         return self._examples(source, split, Reading(frames, self._vocabulary, JSFusionConfig().words))
 
+    @abstractmethod
     def _examples(self, source: Source, split: Split, reading: Reading) -> Data:
-        raise NotImplementedError
+        """The examples of a split for the task."""
 
     def model(self, data: Data) -> JSFusion:
         """All weights random but the words' vectors."""
