@@ -278,10 +278,11 @@ def read_table(root: str, table: str) -> pa.Table:
 
 def _read_parts(root: str, table: str, names: Iterable[str]) -> list[pa.Table]:
     with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(_read_part, [storage.join(root, table, name) for name in names]))
+        return list(pool.map(read_part, [storage.join(root, table, name) for name in names]))
 
 
-def _read_part(address: str) -> pa.Table:
+def read_part(address: str) -> pa.Table:
+    """The rows of one file of a table. Raises UsageError on a damaged one, FileNotFoundError on none."""
     try:
         return decode(storage.read_bytes(address))
     except pa.ArrowInvalid as error:
@@ -306,6 +307,16 @@ class Features:
     array: NDArray[np.float16]
     etag: str
     weights: Mapping[str, str]
+
+    def whole(self) -> NDArray[np.float16]:
+        """[T, D], row t from t / hz on; NaN where a chunk is missing."""
+        rows = np.round(self.times * self.hz).astype(np.int64)
+        length = int(rows[-1]) + 1 if len(rows) else 0
+        if len(rows) == length:
+            return self.array
+        whole = np.full((length, self.array.shape[1]), np.nan, np.float16)
+        whole[rows] = self.array
+        return whole
 
 
 def encoders_of(root: str) -> list[str]:

@@ -135,10 +135,7 @@ def seconds_of(features: tables.Features) -> NDArray[np.float16]:
     """[seconds, width]; NaN where a chunk is missing. Raises UsageError when there is not one a second."""
     if features.hz != 1:
         raise UsageError(f"features of {features.hz:g} a second, and TAN reads one; extract them with @1")
-    seconds = np.round(features.times).astype(np.int64)
-    whole = np.full((seconds[-1] + 1, features.array.shape[1]), np.nan, np.float16)
-    whole[seconds] = features.array
-    return whole
+    return features.whole()
 
 
 def write_files(out: str, film_id: str, sentences: Sequence[AlignedSentence], language: str) -> None:

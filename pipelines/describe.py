@@ -125,7 +125,9 @@ def _plan_descriptions(
     settings = {**asdict(config.describing), "model": weight}
     if given:
         settings["intervals"] = listing.together({film: repr(spans) for film, spans in given.items()})
-    if config.anew and plan.settings_of(config.out, _PLAN) not in ({}, json.loads(json.dumps(settings))):
+    made_with = plan.settings_of(config.out, _PLAN)
+    anew = config.anew and made_with not in ({}, json.loads(json.dumps(settings)))
+    if anew:
         _take_back(config.out)
     return plan.make_plan(
         config.out,
@@ -134,7 +136,7 @@ def _plan_descriptions(
         STAGES[1:],
         settings=settings,
         files_of=partial(described.addresses, config.out),
-        retry_failed=config.retry_failed,
+        retry_failed=config.retry_failed or anew,  # what failed by another model may do by this one
     )
 
 

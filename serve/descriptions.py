@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cinescribe import tables
 from cinescribe.describe import corrections
-from cinescribe.describe.corrected import Settled, cues_of, lines_of, placement_of, settle_row
+from cinescribe.describe.corrected import Settled, cues_of, generated_of, lines_of, placement_of, settle_row
 from cinescribe.describe.corrections import Correction, Corrections, Memory
 from cinescribe.describe.placement import Places
 from cinescribe.describe.track import vtt
@@ -104,6 +104,7 @@ class Descriptions:
             row = tables.read_row(self._root, "descriptions", known["film_id"])
             if row is None:
                 return None
+            generated_of(row)  # tells of a row of an older version
             settings, over_narrator = placement_of(row)
         except (pa.ArrowException, KeyError) as error:
             raise UsageError(f"the row of {known['film_id']} in descriptions is damaged: {error}") from error

@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cinescribe import storage
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says the machine
+hypothesis.settings.load_profile("untimed")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")

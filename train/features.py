@@ -115,12 +115,7 @@ class FeatureStore:
         found = tables.read_features(self._root, self._encoder, film_id)
         if found is None:
             raise UsageError(f"{film_id} has no features in {self._folder}")
-        rows = np.round(found.times * found.hz).astype(np.int64)
-        if len(rows) == rows[-1] + 1:
-            return FilmFeatures(found.array, found.hz)
-        whole = np.full((rows[-1] + 1, found.array.shape[1]), np.nan, np.float16)  # a chunk is missing
-        whole[rows] = found.array
-        return FilmFeatures(whole, found.hz)
+        return FilmFeatures(found.whole(), found.hz)
 
     def _of_file(self, address: str, entry: str | None) -> FilmFeatures:
         """Of an entry of an `.h5` file, or a file of the film's own."""

@@ -24,7 +24,7 @@ class RunningStatistics:
         self._values: list[Tensor] = [
             value
             for module in model.modules()
-            if isinstance(module, _BatchNorm)
+            if isinstance(module, _BatchNorm) and module.training
             for value in (module.running_mean, module.running_var)
             if value is not None
         ]

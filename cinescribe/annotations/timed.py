@@ -64,7 +64,10 @@ def read_timed(folder: Path, files: Mapping[str, str]) -> dict[str, list[TimedSe
 def paragraphs(splits: Mapping[str, list[TimedSentences]]) -> Splits:
     """Whole videos, all sentences of each as one caption."""
     return {
-        split: tuple(CaptionedClip(v.video_id, None, None, (" ".join(v.sentences),)) for v in videos)
+        split: tuple(
+            CaptionedClip(v.video_id, None, None, (" ".join(v.sentences),) if v.sentences else ())
+            for v in videos
+        )
         for split, videos in splits.items()
     }
 

@@ -19,7 +19,7 @@ def read_settings(root: str) -> WorldSettings:
         found = json.loads(storage.read_bytes(address))
     except FileNotFoundError as error:
         raise UsageError(f"{address}: no world there; `cinescribe world --out {root}` makes one") from error
-    if found.pop("version") != VERSION:
+    if found.pop("version", None) != VERSION:
         raise UsageError(
             f"{address}: of another version of Cineworld; make the world anew in an empty folder"
         )

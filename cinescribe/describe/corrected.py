@@ -54,7 +54,7 @@ def settle(
         seconds: that a text takes to speak.
     """
     found = []
-    for alone, made in zip(generated, _holding(generated, corrections), strict=True):
+    for alone, made in zip(generated, holding(generated, corrections), strict=True):
         reason: Reason = "removed" if made and made.kind == "removed" else alone.reason
         found.append(Settled(alone, made, None if made else alone.cue, reason))
     standing = [one.cue for one in found if one.cue]
@@ -71,7 +71,7 @@ def settle(
     return found
 
 
-def _holding(generated: Sequence[Placed], corrections: Corrections) -> list[Correction | None]:
+def holding(generated: Sequence[Placed], corrections: Corrections) -> list[Correction | None]:
     """The correction of each sentence, None where the machine's text holds."""
     made = (corrections.by_interval.get(_interval(one)) for one in generated)
     return [None if one is None or one.kind == "machine" else one for one in made]
@@ -143,8 +143,8 @@ def generated_of(row: tables.Row) -> list[Placed]:
     """
     if "generated" not in row:
         raise UsageError(
-            f"the description of {row['film_id']} was made by an older version; "
-            "run `cinescribe describe` with --anew"
+            f"descriptions/{tables.file_name(row['film_id'])} was made by an older version; "
+            "delete that file and run `cinescribe describe` again"
         )
     return [_placed(one, row["generated_cues"]) for one in row["generated"]]
 
@@ -163,7 +163,7 @@ def settle_row(row: tables.Row, corrections: Corrections, places: Places) -> lis
     may decide otherwise.
     """
     generated, written = generated_of(row), [_placed(one, row["cues"]) for one in row["sentences"]]
-    made = _holding(generated, corrections)
+    made = holding(generated, corrections)
     if [one.version if one else "" for one in made] == [one["correction"] for one in row["sentences"]]:
         standing = zip(generated, made, written, strict=True)
         return [Settled(alone, one, now.cue, now.reason) for alone, one, now in standing]

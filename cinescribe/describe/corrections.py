@@ -10,12 +10,11 @@ import os
 import unicodedata
 from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import pyarrow as pa
 
@@ -114,9 +113,8 @@ def read(root: str, film_id: str, memory: Memory | None = None) -> Corrections:
     stamps = _of_table(storage.list_stamps(folder, _stem(film_id) + "@"))
     memory = {} if memory is None else memory
     changed = [name for name, stamp in stamps.items() if memory.get(name, ("",))[0] != stamp]
-    with ThreadPoolExecutor(16) if len(changed) > 1 else nullcontext() as pool:
-        read_all: Any = pool.map if pool else map
-        found = list(read_all(_decoded, [storage.join(folder, name) for name in changed]))
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(_decoded, [storage.join(folder, name) for name in changed]))
     for name, one in zip(changed, found, strict=True):
         if one.film_id != film_id:
             raise UsageError(f"{storage.join(folder, name)}: a correction of another film; delete it")

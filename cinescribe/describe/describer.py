@@ -87,12 +87,8 @@ class FilmDescriber:
 
     def _whole(self, film: str, features: Features) -> NDArray[np.float16]:
         """[T, width] without holes: NaN where a chunk is missing."""
-        width = self._model.config.frame_width
-        check_features(film, features, self.inputs, width)
-        rows = np.round(features.times * features.hz).astype(np.int64)
-        whole = np.full((rows[-1] + 1, width), np.nan, np.float16)
-        whole[rows] = features.array
-        return whole
+        check_features(film, features, self.inputs, self._model.config.frame_width)
+        return features.whole()
 
 
 def check_features(film: str, features: Features, inputs: "Inputs", width: int) -> None:

@@ -109,19 +109,13 @@ def place(
     """
     settings = settings or PlacementSettings()
     seconds = seconds or settings.seconds
-    apart, early, late = (round(1000 * s) for s in (settings.apart, settings.early, settings.late))
-    gaps = _gaps(dialogue, duration, settings)
+    places, apart = Places(dialogue, duration, settings), round(1000 * settings.apart)
     free = 0  # from here on no cue speaks
     said = ""
     placed: list[Placed] = []
     for sentence in sorted(sentences, key=lambda one: (one.start, one.end)):
         texts = forms(sentence.text)
-        begin, end = math.ceil(1000 * sentence.start), math.floor(1000 * sentence.end)
-        near = [
-            (max(first, begin - early), min(last, end + late))
-            for first, last in gaps
-            if first < end + late and last > begin - early
-        ]
+        begin, near = math.ceil(1000 * sentence.start), places.near(sentence)
         if not texts:
             placed.append(Placed(sentence, None, "empty"))
         elif texts[0] == said:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from cinescribe import storage, tables
-from cinescribe.errors import MediaError, UsageError
+from cinescribe.errors import MediaError
 from cinescribe.tables import FEATURES, Features
 
 _EDGE = 1e-6  # seconds by which a time may lie beside the chunk it is of, for it was rounded
@@ -78,8 +78,6 @@ def _chunk(root: str, encoder: str, film_id: str, number: int) -> pa.Table | Non
     tables.schema_of(table)  # a name that leads out of the folder is no table
     address = storage.join(root, table, tables.file_name(film_id, number))
     try:
-        return tables.decode(storage.read_bytes(address))
+        return tables.read_part(address)
     except FileNotFoundError:
         return None
-    except pa.ArrowInvalid as error:
-        raise UsageError(f"{address}: not a Parquet file ({error}); delete it and run again") from error

@@ -137,8 +137,8 @@ def _figure(run: Run, thumbnails: Thumbnails, number: int, place: str, alike: fl
         if picture
         else '<span class="none">no picture</span>'
     )
-    own = [text.text for text in run.texts if text.video == number][:1]
-    told = f"<br>{escape(own[0])}" if own else ""
+    own = next((text.text for text in run.texts if text.video == number), "")
+    told = f"<br>{escape(own)}" if own else ""
     return (
         f"<li{' class=right' if right else ''}><figure>{shown}<figcaption><strong>{place}</strong> "
         f"({alike:.3f})<br>{escape(where)}{told}</figcaption></figure></li>"

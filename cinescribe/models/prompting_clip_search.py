@@ -102,7 +102,7 @@ def write_retrieval_run(
         seed: of the model.
 
     Raises:
-        UsageError: a video has no features, or there are no clips.
+        UsageError: a video has no features, or others than the model reads, or there are no clips.
     """
     films = sorted({clip.video_id for clip in clips})
     found = tables.read_features_of(root, search.inputs.features, films)
@@ -113,7 +113,12 @@ def write_retrieval_run(
     vectors = np.zeros((len(clips), search.dim), np.float32)
     for film in films:
         mine = [number for number, clip in enumerate(clips) if clip.video_id == film]
-        array = found[film].array
+        if found[film].hz != search.inputs.hz:
+            raise UsageError(
+                f"{root}: features/{search.inputs.features} of {film} are {found[film].hz:g} a second, and "
+                f"the model reads {search.inputs.hz:g}; give the features that it was trained on"
+            )
+        array = found[film].whole()
         whole = (0.0, len(array) / search.inputs.hz)
         windows = [_span(clips[number]) or whole for number in mine]
         vectors[mine] = search.window_vectors(array, windows)
@@ -145,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         search = PromptingCLIPSearch.load(arguments.model)
         clips = splits[arguments.split]
         write_retrieval_run(search, arguments.data, clips, arguments.out, arguments.seed)
-    except CinescribeError as error:
+    except (CinescribeError, OSError) as error:
         print(f"cinescribe: {error}", file=sys.stderr)
         return 2
     print(f"{arguments.out}: {len(clips)} clips; next: cinescribe evaluate {arguments.out}")

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -56,10 +55,7 @@ def write_retrieval_run(
                 f"{there} are {features.array.shape[1]} numbers, {features.hz:g} a second, and the model "
                 f"reads {width}, one a second; give the features that it was trained on"
             )
-        seconds = np.round(features.times).astype(np.int64)
-        whole = np.full((seconds[-1] + 1, width), np.nan, np.float16)  # NaN where a chunk is missing
-        whole[seconds] = features.array
-        video = seen(whole, torch.zeros(1))
+        video = seen(features.whole(), torch.zeros(1))
         for clip in clips:
             start, end = clip.start or 0.0, float(len(video)) if clip.end is None else clip.end
             if clip.video_id != film or int(end - start) < 1 or not 0 <= start < len(video):
@@ -94,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{arguments.annotations} has no split {arguments.split}: {', '.join(splits)}")
         clips, saved = splits[arguments.split], tan_files.load(arguments.model)
         count = write_retrieval_run(saved, arguments.data, clips, arguments.out, arguments.seed)
-    except CinescribeError as error:
+    except (CinescribeError, OSError) as error:
         print(f"cinescribe: {error}", file=sys.stderr)
         return 2
     print(f"{arguments.out}: {count} of {len(clips)} segments; next: cinescribe evaluate {arguments.out}")

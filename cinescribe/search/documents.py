@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cinescribe import tables
-from cinescribe.describe.corrected import generated_of
-from cinescribe.describe.corrections import Corrections, interval_of
+from cinescribe.describe.corrected import generated_of, holding
+from cinescribe.describe.corrections import Corrections
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.encoders.visual_words import Kind, Word, words_of
 from cinescribe.search.store import schema
@@ -42,12 +42,10 @@ def generated_rows(row: tables.Row, made: Corrections, encoder: SentenceEncoder)
         encoder: of sentences.
     """
     said = []
-    for one in generated_of(row):
-        start, end, text, role = one.sentence.start, one.sentence.end, one.sentence.text, "generated"
-        its = made.by_interval.get(interval_of(start, end))
-        if its is not None and its.kind != "machine":
-            text, role = its.text, "corrected"
-        said.append((start, end, "generated", role, "", text))
+    generated = generated_of(row)
+    for one, its in zip(generated, holding(generated, made), strict=True):
+        text, role = (its.text, "corrected") if its else (one.sentence.text, "generated")
+        said.append((one.sentence.start, one.sentence.end, "generated", role, "", text))
     return _texts(row["film_id"], "g", said, encoder)
 
 

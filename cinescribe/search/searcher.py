@@ -261,7 +261,7 @@ class Searcher:
             yield "no visual words in this index; `cinescribe extract --encoders objects,actions` makes them"
         if (query.filters.speakers or query.filters.roles) and not query.filters.sources:
             yield "only what is said and described is searched: what is seen has no speaker or role"
-        if query.filters.sources and wanted == {"generated"} and "generated" not in searched:
+        if wanted == {"generated"} and "generated" not in searched:
             yield "no generated descriptions in this index; `cinescribe describe` makes them"
         if state.texts is None and wanted & {"speech", "description"}:
             yield "no speech in this index; `cinescribe transcribe` makes it"

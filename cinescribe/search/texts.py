@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,11 @@ class TextSearch:
 
     def __init__(self, table: Any) -> None:
         self._table = table
-        # Known once: a source that no film has is not asked, so it takes nothing from the others' scores.
-        self.generated = table.count_rows("source = 'generated'") > 0
+
+    @cached_property
+    def generated(self) -> bool:
+        """Whether any film was described: a source that none has takes nothing from the others' scores."""
+        return bool(self._table.count_rows("source = 'generated'"))
 
     def hits(
         self, text: str, vector: NDArray[np.float16], quotes: tuple[str, ...], query: Query, source: Source

@@ -1,6 +1,5 @@
 """Collaborative Experts' data and training, on the clips of a small world."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import torch
 from safetensors.numpy import load_file
 
 from cinescribe import tables
-from cinescribe.annotations.types import CaptionedClip
 from cinescribe.cineworld.experts import HZ, SEES, write_experts
 from cinescribe.cineworld.world import WorldSettings, write_world
 from cinescribe.encoders.experts import expert_inputs
@@ -205,9 +203,15 @@ def test_it_learns_to_find_clips(world: str, tmp_path: Path) -> None:
 
 
 def test_videos_without_any_feature_are_told(world: str, tmp_path: Path) -> None:
-    line = dataclasses.asdict(CaptionedClip("elsewhere", 0.0, 5.0, ("a man walks",)))
-    assert line["video_id"] == "elsewhere"
     rows = '{"video": "elsewhere", "start": 0, "end": 5, "captions": ["a man walks"]}\n'
     (tmp_path / "train.jsonl").write_text(rows)
     with pytest.raises(UsageError, match=r"1 videos of clips .*elsewhere"):
         clips(world, annotations="clips", annotations_at=str(tmp_path))
+
+
+def test_a_data_set_without_validation_has_no_clips_in_it(world: str, tmp_path: Path) -> None:
+    film = clips(world).clips[0].video_id
+    line = json.dumps({"video": film, "start": 0, "end": 5, "captions": ["a man walks"]})
+    (tmp_path / "train.jsonl").write_text(line + "\n")
+    assert len(clips(world, annotations="clips", annotations_at=str(tmp_path))) == 1
+    assert len(clips(world, "validation", annotations="clips", annotations_at=str(tmp_path))) == 0

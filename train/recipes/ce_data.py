@@ -123,14 +123,14 @@ def read(
     found = []
     for name, table in listed.items():
         dim = sources[name].dim(clips)
-        if dim is None:
+        if dim is None and clips:
             raise UsageError(
                 f"expert {name}: features/{table} has nothing of the videos of {annotations} ({split}); "
                 "leave it out of --experts"
             )
         if table == SPEECH and name not in tokens:
             raise UsageError(f"the expert {name} is a sequence: name it in --clusters and --tokens")
-        found.append(Expert(name, table, dim, tokens.get(name, 0)))
+        found.append(Expert(name, table, dim or 0, tokens.get(name, 0)))
     return Clips(clips, found, sources)
 
 

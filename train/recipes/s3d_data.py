@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +204,7 @@ def read(
         )
     training = split == "train"
     if not training:
-        view = View(view.frames, view.fps, view.size, held_out, view.threads)
+        view = replace(view, clips=held_out)
     return Clips(kept, paths, view, random=training)
 
 
@@ -264,4 +264,5 @@ def _reader(path: Path, view: View) -> FrameReader:
         raise MediaError(
             "too-short", f"{path}: lasts {reader.info.duration:.1f} s, and a clip {view.seconds:.1f} s"
         )
-    return FrameReader(path, size=size)
+    reader.size = size  # its frames are still to be read
+    return reader

@@ -4,6 +4,7 @@ What only the published code tells (TengdaHan/TemporalAlignNet end2end) is marke
 retrieval among held-out clips, since the papers' linear probes need their data sets.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import nn
 
 from cinescribe import zoo
 from cinescribe.encoders import s3d
-from cinescribe.errors import UsageError
+from cinescribe.errors import MediaError, UsageError
 from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks
 from cinescribe.models import s3d_joint
 from cinescribe.models.s3d_joint import S3DJoint
@@ -23,6 +24,8 @@ from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, optio
 from train.recipes import s3d_data
 from train.recipes.s3d_data import ClipBatch, Clips, View
 from train.recipes.tan_text import words_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,11 @@ class EndToEnd(NoStep):
             raise TypeError(f"can't evaluate {model} on {data}")
         results = []
         for item in items:
-            batch = data.batch([Pick(item, 0)])
+            try:
+                batch = data.batch([Pick(item, 0)])
+            except MediaError as error:  # of one video; the others are scored
+                logger.warning("left out of the evaluation: %s", error)
+                continue
             pair = [model.videos(batch.videos), model.texts(batch.texts)]
             if self.options.loss == "info-nce":
                 pair = [nn.functional.normalize(vectors, dim=-1) for vectors in pair]
