@@ -7,7 +7,7 @@ oracle context what the true describer said.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,8 @@ def measure(row: str, bench: Bench) -> Numbers:
             json.dumps([{"true": a, "said": b} for a, b in zip(true, said, strict=True)], indent=1)
         )
         references = {str(number): [text] for number, text in enumerate(true)}
-        scores = score_captions(references, dict(enumerate_texts(said)), tokeniser="python")
+        captions = {str(number): text for number, text in enumerate(said)}
+        scores = score_captions(references, captions, tokeniser="python")
         ending = "" if context == "recurrent" else "-oracle"
         numbers[f"cider{ending}"], numbers[f"rouge{ending}"] = 100 * scores.cider, 100 * scores.rouge_l
         numbers[f"names{ending}"] = 100 * right_names(true, said)
@@ -188,11 +189,6 @@ def right_names(true: Sequence[str], said: Sequence[str]) -> float:
     firsts = [[text.partition(" ")[0].strip(",") for text in texts] for texts in (true, said)]
     hits = [one == other for one, other in zip(*firsts, strict=True) if one != "The"]
     return sum(hits) / max(1, len(hits))
-
-
-def enumerate_texts(texts: list[str]) -> Mapping[str, str]:
-    """Texts by the number of their clip."""
-    return {str(number): text for number, text in enumerate(texts)}
 
 
 def _model(row: str, root: Path, bench: Bench) -> Path:

@@ -16,7 +16,6 @@ general.csv    dialogue and how-to narration: English, but no description, as wh
 import csv
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -28,7 +27,6 @@ from benchmarks.cineworld import Bags, Ridge, mean_over
 from cinescribe import tables
 from cinescribe.cineworld.mishearing import mishear
 from cinescribe.cineworld.plain import plain_utterances
-from cinescribe.cineworld.script import Film
 from cinescribe.cineworld.world import World, WorldSettings, write_world
 from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.media.library import FilmRef
@@ -55,16 +53,14 @@ def write_films(root: Path, settings: WorldSettings, films: int, visual: int, se
         return
     for name in ("films", "films-noisy", "visual"):  # of a run that was stopped while it wrote them
         shutil.rmtree(root / name, ignore_errors=True)
-    world = World(settings)
-    write_world(str(root / "films"), settings, films, 0)
+    world, bare = (World(replace(settings, words=words)) for words in ("plain", "nameless"))
+    write_world(str(root / "films"), world.settings, films, 0)
     cast = {f"film-{n:05}": [person.name for person in world.film(n).story.characters] for n in range(films)}
     (root / "films" / "cast.json").write_text(json.dumps(cast))
-    for number, name in enumerate(cast):
-        _rewrite(root / "films", name, plain_utterances(world.film(number)))
-    align = _learn_features(world, seen)
+    align = _learn_features(bare, seen)
     _write_aligned(root / "films", world, {name: number for number, name in enumerate(cast)}, align)
     _write_noisy(root / "films", root / "films-noisy")
-    _write_visual(root / "visual", world, visual)
+    _write_visual(root / "visual", bare, visual)
     numbers = {f"film-{number:05}": number for number in range(_VISUAL, _VISUAL + visual)}
     _write_aligned(root / "visual", world, numbers, align)
     done.touch()
@@ -96,13 +92,6 @@ def write_texts(path: Path, rows: Iterable[tuple[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def nameless(text: str, film: Film) -> str:
-    """A plain description as one who knows no names would write it."""
-    for person in film.story.characters:
-        text = re.sub(rf"\b{person.name}\b", f"the {person.look.gender}", text)
-    return text[:1].upper() + text[1:]
-
-
 def _write_noisy(clean: Path, noisy: Path) -> None:
     """A copy whose films for training are described with faults; files that stay the same are linked."""
     shutil.copytree(clean, noisy, copy_function=os.link)
@@ -111,15 +100,7 @@ def _write_noisy(clean: Path, noisy: Path) -> None:
 
 
 def _write_visual(root: Path, world: World, films: int) -> None:
-    names = []
-    for number in range(_VISUAL, _VISUAL + films):
-        name, film = world.write_film(str(root), number), world.film(number)
-        names.append(name)
-        said = [
-            replace(line, text=nameless(line.text, film)) if line.role == "narrator" else line
-            for line in plain_utterances(film)
-        ]
-        _rewrite(root, name, said)
+    names = [world.write_film(str(root), number) for number in range(_VISUAL, _VISUAL + films)]
     splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
     (root / "splits.json").write_text(json.dumps(splits))
 
@@ -129,10 +110,10 @@ def _learn_features(world: World, films: int) -> Ridge:
     clips, texts = [], []
     for number in range(_SEEN, _SEEN + films):
         film, features = world.film(number), world.film_features(number).astype(np.float32)
-        for line in plain_utterances(film):
+        for line in world.utterances(film):
             if line.role == "narrator":
                 clips.append(mean_over(features, world.film_spec.hz, line.start, line.end))
-                texts.append(nameless(line.text, film))
+                texts.append(line.text)
     return Ridge(np.stack(clips), Bags(texts)(texts), 10.0)
 
 

@@ -70,7 +70,7 @@ class System:
     Attributes:
         name: as `--systems` takes it.
         title: of its tables.
-        note: what the sizes are, printed above the tables.
+        note: what the sizes are, printed below the tables.
         metrics: key -> heading, in order; those that no row has are left out.
         rows, claims: of the tables.
         parts: name of a part -> the keys of its rows.

@@ -63,7 +63,7 @@ BASELINES = {"chance": "any second", "nearest": "when spoken", "single": "linear
 def measure(row: str, bench: Bench) -> Numbers:
     """R@1 and AUC in percent on the test videos of the seed's world."""
     root = bench.out / "howtos"
-    if not (root / "htm_align_test.json").exists():  # which is written last
+    if not (root / "actions.json").exists():  # which is written last
         write_world(str(root), WorldSettings(bench.seed), films=0, videos=bench.sizes.videos)
     if row in BASELINES:
         recall, auc = _baselines(root)[BASELINES[row]]

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.errors import CinescribeError, WeightsError
+from cinescribe.zoo.checkpoints import ArraysOnly
 
 Array = NDArray[np.float32]
 
@@ -169,8 +170,8 @@ def _load(content: bytes) -> Any:
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         read_header(stream)
-        return _ArraysOnly(stream, encoding="latin1").load().item()
-    return _ArraysOnly(stream, encoding="latin1").load()  # some were written by Python 2
+        return _Tables(stream, encoding="latin1").load().item()
+    return _Tables(stream, encoding="latin1").load()  # some were written by Python 2
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -180,24 +181,19 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Builds plain values and NumPy arrays."""
+class _Tables(ArraysOnly):
+    """Builds single numbers and ordered tables, too."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def allowed(self) -> dict[tuple[str, str], Any]:
         from numpy._core import multiarray
 
-        allowed: dict[tuple[str, str], Any] = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
+        cores = ("numpy.core.multiarray", "numpy._core.multiarray")
+        return {
+            **super().allowed(),
             ("collections", "OrderedDict"): OrderedDict,
             ("_codecs", "encode"): _encode,
+            **{(core, "scalar"): multiarray.scalar for core in cores},  # type: ignore[attr-defined]
         }
-        for core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            allowed[core, "_reconstruct"] = multiarray._reconstruct  # type: ignore[attr-defined]
-            allowed[core, "scalar"] = multiarray.scalar  # type: ignore[attr-defined]
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return allowed[module, name]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -111,7 +111,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            content = _ArraysOnly(file).load()
+            content = ArraysOnly(file).load()
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise WeightsError(
             f"{path}: refused, since only tables of arrays may be read ({error}); delete it and pull again"
@@ -121,19 +121,24 @@ def read_arrays(path: Path) -> dict[str, Any]:
     return content
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Builds plain values and NumPy arrays."""
+class ArraysOnly(pickle.Unpickler):
+    """Builds plain values and NumPy arrays, and what `allowed` names; anything else is refused."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def allowed(self) -> dict[tuple[str, str], Any]:
+        """What a pickle may name, by module and name."""
         import numpy as np
         from numpy._core import multiarray
 
-        allowed = {
+        return {
             ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,  # type: ignore[attr-defined]
             ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,  # type: ignore[attr-defined]
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
         }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name stands for; raises UnpicklingError where it is not allowed."""
+        allowed = self.allowed()
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return allowed[module, name]
