@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from cinescribe.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+SCHEDULES = ("cosine", "constant", "decay", "halve")
 Split = Literal["train", "validation"]
 Batch = Any  # what a recipe's data makes and its loss takes
 
@@ -34,6 +37,10 @@ class Optimisation:
         "cosine (to 0 at the last step), constant, decay (x 0.95 an epoch) or halve (every 100,000 steps)",
     )
     clip: float = option(0.0, "largest norm of the gradient; 0 leaves it")
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise UsageError(f"--schedule {self.schedule}: one of {', '.join(SCHEDULES)}")
 
 
 @dataclass(frozen=True, slots=True)

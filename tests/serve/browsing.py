@@ -7,25 +7,45 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LONGEST = 300  # seconds the browser may live: one that stands still must not hold up the whole suite
 PATIENCE = 15_000  # ms that a page may take for anything
 
 
+TRIES = 3  # on a busy machine a Chromium sometimes opens its port and never answers
+
+
 @contextmanager
-def chromium(profile: Path) -> Iterator[Browser]:
+def chromium(profiles: Path) -> Iterator[Browser]:
     """Start the Chromium on PATH; skip without one. Its processes end here, whatever happens."""
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium on PATH; on Debian and Ubuntu: apt-get install chromium")
+    with sync_playwright() as playwright, ExitStack() as running:
+        for attempt in range(TRIES):
+            address = running.enter_context(_started(program, profiles / str(attempt)))
+            try:
+                browser = playwright.chromium.connect_over_cdp(address, timeout=2 * PATIENCE)
+                break
+            except TimeoutError:
+                running.close()
+                if attempt == TRIES - 1:
+                    raise
+        running.callback(browser.close)
+        yield browser
+
+
+@contextmanager
+def _started(program: str, profile: Path) -> Iterator[str]:
+    """The address of a Chromium that listens to us."""
     options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--mute-audio"]
     options += ["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--disable-breakpad"]
     if os.geteuid() == 0:
@@ -37,13 +57,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
     watchdog.daemon = True
     watchdog.start()
     try:
-        port = _port(process, profile)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}", timeout=2 * PATIENCE)
-            try:
-                yield browser
-            finally:
-                browser.close()
+        yield f"http://127.0.0.1:{_port(process, profile)}"
     finally:
         watchdog.cancel()
         _end(process)

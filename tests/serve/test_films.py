@@ -143,12 +143,14 @@ def test_a_damaged_row_of_speech_hides_neither_the_library_nor_its_film(connect,
 
 def children() -> int:
     """How many files the decoding program of this process decodes at this moment."""
-    parents = {}
+    parents, programs = {}, set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    programs = {number for number, above in parents.items() if above == os.getpid()}
-    return sum(above in programs for above in parents.values())
+            if b"\0serve.decode\0" in (process / "cmdline").read_bytes():
+                programs.add(int(process.name))
+    own = {number for number in programs if parents[number] == os.getpid()}
+    return sum(above in own for above in parents.values())
 
 
 def test_who_leaves_makes_no_room_for_further_decoding(tmp_path):

@@ -53,6 +53,7 @@ def test_a_run_its_curves_and_its_model(tmp_path: Path, capsys: pytest.CaptureFi
         (["tan-stage1", "--workers", "0", "--parts", "9", "--batch", "8"], "can't be cut into 9 parts"),
         (["tan-stage1", "--workers", "0", "--features", "none"], "encoders with features there"),
         (["tan-stage2", "--workers", "0"], "--stage1"),
+        (["tan-stage1", "--workers", "0", "--schedule", "halved"], "one of cosine, constant, decay, halve"),
         (["autoad", "--workers", "0", "--subtitles", "some"], "lines, names or none"),
     ],
 )
