@@ -20,6 +20,7 @@ from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
 from benchmarks.claims_training import trained
 from cinescribe import tables
 from cinescribe.cineworld.world import WorldSettings
+from cinescribe.feature_store import FeatureStore
 from cinescribe.metrics.captioning import score_captions
 from cinescribe.models import autoad_files
 from cinescribe.models.autoad import AutoAD
@@ -33,7 +34,6 @@ from cinescribe.models.autoad_film import (
 )
 from cinescribe.models.decoding import Decoding
 from cinescribe.models.language_model import fresh, fresh_tokeniser
-from train.features import FeatureStore
 from train.recipe import Data, option
 from train.recipes.autoad import (
     Described,

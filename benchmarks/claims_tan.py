@@ -13,10 +13,10 @@ from benchmarks import cineworld
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
 from benchmarks.claims_training import trained
 from cinescribe.cineworld.world import WorldSettings, write_world
+from cinescribe.feature_store import FeatureStore
 from cinescribe.metrics.alignment import score_alignment
 from cinescribe.models.tan_narration import NarrationAligner
 from train import recipes
-from train.features import FeatureStore
 
 
 @dataclass(frozen=True, slots=True)

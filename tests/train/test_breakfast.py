@@ -120,7 +120,7 @@ def test_labels_are_read_as_words() -> None:
 
 
 def test_features_of_hdf5_files(tmp_path: Path) -> None:
-    from train.features import FeatureStore
+    from cinescribe.feature_store import FeatureStore
 
     (tmp_path / "features" / "each").mkdir(parents=True)
     array = np.arange(40, dtype=np.float32).reshape(10, 4)

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from torch import nn
 
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.metrics.captioning import score_captions
 from cinescribe.models import autoad_files
 from cinescribe.models.autoad import AutoAD, AutoADConfig, Stage
 from cinescribe.models.autoad_film import Context, describe_films
 from cinescribe.models.decoding import Decoding
 from cinescribe.models.language_model import LanguageModel, fresh, fresh_tokeniser, load_language_model
-from train.features import FeatureStore
 from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
 from train.recipes import mad_data
 from train.recipes.autoad_data import Films, Reading, Subtitles, read_films, read_texts

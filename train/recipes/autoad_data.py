@@ -14,9 +14,9 @@ import torch
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.models.autoad import Example
 from cinescribe.models.autoad_film import Clip, frames_between, names_alone, recent_lines
-from train.features import FeatureStore
 from train.recipe import Pick, Split
 from train.splits import divide, read_json, told
 

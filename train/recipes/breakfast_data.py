@@ -26,7 +26,7 @@ from torch import Tensor
 from cinescribe import storage
 from cinescribe.annotations.files import span_of
 from cinescribe.errors import UsageError
-from train.features import FeatureStore
+from cinescribe.feature_store import FeatureStore
 from train.recipe import Pick, Split
 from train.recipes.autoad_data import decoded
 from train.recipes.tan_data import seconds_of

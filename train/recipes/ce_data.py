@@ -15,8 +15,8 @@ from cinescribe.annotations import catalogue, ce_features
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.encoders.experts import PAPER, SMALL, SPEECH, Expert, of_features, pooled
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.models.collaborative_experts_inputs import stack_inputs
-from train.features import FeatureStore
 from train.recipe import Pick
 
 _NAMED = {expert.name: expert.table for expert in PAPER}

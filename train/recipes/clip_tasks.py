@@ -15,9 +15,9 @@ from cinescribe.annotations import catalogue
 from cinescribe.annotations.types import BLANK, CaptionedClip, FillIn, MultipleChoice
 from cinescribe.cineworld import questions
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.models.jsfusion_rerank import equidistant
 from cinescribe.models.vocabulary import BLANKED, PADDING, Vocabulary
-from train.features import FeatureStore
 from train.recipe import Split
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cinescribe.encoders import clip
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks
 from cinescribe.models import prompting_clip_files
 from cinescribe.models.prompted_text import fresh_text, from_clip
@@ -27,7 +28,6 @@ from cinescribe.models.prompting_clip import (
     recognise,
 )
 from cinescribe.models.prompting_clip_files import Inputs
-from train.features import FeatureStore
 from train.recipe import Data, NoStep, Optimisation, Outcome, Split, option
 from train.recipes.prompting_clip_data import (
     ClipBatch,

@@ -11,8 +11,8 @@ from cinescribe import storage
 from cinescribe.annotations.catalogue import load
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.errors import UsageError
+from cinescribe.feature_store import FeatureStore
 from cinescribe.models.prompting_clip import FPS, PromptingCLIP, cut
-from train.features import FeatureStore
 from train.recipe import Pick
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
-from train.features import FeatureStore
+from cinescribe.feature_store import FeatureStore
 from train.recipe import Pick, Split
 from train.splits import divide, read_json, told
 
