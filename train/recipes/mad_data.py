@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,8 @@ def read(
         UsageError: a file is missing or not of that form, or no film has both.
     """
     names = [name.strip() for name in annotations.split(",") if name.strip()]
+    if annotations and not names:
+        raise UsageError(f"--annotations {annotations!r}: names no file")
     if not names:
         names = [next(name for name in _DEFAULTS if _find(root, name))]
         of_json = names[0].endswith(".json")
@@ -148,10 +151,15 @@ def _descriptions(
     sentences: Sequence[Spoken], dialogue: Sequence[Utterance], lines: int, seconds: float
 ) -> list[Description]:
     """In the order of time, each with the dialogue before it."""
-    return [
-        Description(said.start, said.end, said.text, recent_lines(dialogue, said.start, lines, seconds))
-        for said in sorted(sentences, key=lambda said: said.start)
-    ]
+    dialogue = sorted(dialogue, key=lambda line: line.start)
+    starts = [line.start for line in dialogue]
+    found = []
+    for said in sorted(sentences, key=lambda said: said.start):
+        near = dialogue[bisect_left(starts, said.start - seconds) : bisect_right(starts, said.start)]
+        found.append(
+            Description(said.start, said.end, said.text, recent_lines(near, said.start, lines, seconds))
+        )
+    return found
 
 
 def _dialogue(root: str) -> dict[str, list[Utterance]]:
