@@ -171,7 +171,7 @@ def run(config: Config) -> int:
         retry_failed=config.retry_failed,
     )
     report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
-    record = Record(config, len(films), len(pending))
+    record = Record(config, "align", len(films), len(pending))
     record.weights = {"tan": aligner.weight}
     stands = plan.standing(config.out, films, STAGES)["alignments"]
     if not pending:
@@ -261,13 +261,13 @@ def _process(config: Config, pending: Sequence[plan.Unit], report: progress.Repo
             threads=shares.threads,
             device="cuda" if shares.gpus else "cpu",
         )
-        if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+        outcomes = cluster.outcomes(dataset)
+        if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
             return
     films = {unit.film.film_id: unit.film for unit in pending}
     stands = plan.standing(config.out, list(films.values()), STAGES)["alignments"]
     lost = [(films[film_id], None) for film_id in sorted(stands.missing)]
-    for outcome in units.write_crashed(job, "alignments", lost):
-        report.unit(outcome)
+    follow(units.write_crashed(job, "alignments", lost), report, record)
 
 
 def write_clips(out: str, keep: float) -> int:

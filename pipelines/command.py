@@ -33,6 +33,7 @@ class Common:
     cache_gb: float = 50.0
     stall_seconds: float = 900.0
     address: str = ""
+    log: str = ""
     quiet: bool = False
 
 
@@ -63,7 +64,18 @@ def add_common(p: argparse.ArgumentParser) -> None:
         help="how long a film may stand still (default 900)",
     )
     p.add_argument("--address", default="", help="a running Ray cluster; else RAY_ADDRESS, else this machine")
+    add_log(p)
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
+
+
+def add_log(p: argparse.ArgumentParser) -> None:
+    """Where events go; one setting for all pipelines."""
+    p.add_argument(
+        "--log",
+        default=os.environ.get("CINESCRIBE_LOG", ""),
+        metavar="FILE",
+        help="add JSON lines of what happens, film by film (default: the variable CINESCRIBE_LOG, else none)",
+    )
 
 
 def positive(text: str) -> int:

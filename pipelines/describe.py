@@ -72,7 +72,7 @@ def run(config: Config) -> int:
     unknown = plan.make_plan(
         config.out, "describe", films, (plan.SHARED,), settings={}, retry_failed=config.retry_failed
     )
-    record = Record(config, len(films), len(unknown))
+    record = Record(config, "describe", len(films), len(unknown))
     record.weights = {"autoad": weight}
     with ExitStack() as stack:
         if unknown:
@@ -164,8 +164,8 @@ def _process(
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         work = DescribeStage(job, config.describing, given, cast, config.threads, device)
-        outcomes = (units.leave(work(units.board(unit))) for unit in pending)
-        follow(outcomes, report, record, strict=config.strict)
+        here = (units.leave(work(units.board(unit))) for unit in pending)
+        follow(here, report, record, strict=config.strict)
         return
     with cluster.session(config.address):
         machines = cluster.machines()
@@ -185,14 +185,13 @@ def _process(
             threads=shares.threads,
             device="cuda" if shares.gpus else "cpu",
         )
-        if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+        outcomes = cluster.outcomes(dataset)
+        if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
             return
     by_id = {unit.film.film_id: unit.film for unit in pending}
     stands = plan.standing(config.out, list(by_id.values()), STAGES)[TABLE]
-    for outcome in units.write_crashed(
-        job, TABLE, [(by_id[film_id], None) for film_id in sorted(stands.missing)]
-    ):
-        report.unit(outcome)
+    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
+    follow(units.write_crashed(job, TABLE, lost), report, record)
 
 
 def _cast(out: str) -> Mapping[str, Sequence[str]]:

@@ -186,7 +186,7 @@ def run(config: Config, encoders: Encoders = catalogue) -> int:
         ],
         retry_failed=config.retry_failed,
     )
-    record = Record(config, len(films), len(pending))
+    record = Record(config, "extract", len(films), len(pending))
     record.weights = {name: dict(encoder.weights) for name, encoder in known.items()}
     with ExitStack() as stack:
         if pending:
@@ -269,7 +269,8 @@ def _process(
             device="cuda" if shares.gpus else "cpu",
             encoders=encoders,
         )
-        if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+        outcomes = cluster.outcomes(dataset)
+        if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
             return
         after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
         # A chunk that killed its worker: each encoder by itself, for the others may do well without the one.
@@ -279,8 +280,7 @@ def _process(
         ]
     for stage, stands in after.standings.items():
         lost = [(by_id[film_id], number) for film_id, number in sorted(stands.missing)]
-        for outcome in units.write_crashed(job, stage, lost):
-            report.unit(outcome)
+        follow(units.write_crashed(job, stage, lost), report, record)
 
 
 def _describe(config: Config, chunked: ChunkPlan, known: Mapping[str, Known]) -> Iterator[str]:

@@ -41,11 +41,11 @@ def prepare_films(
     job = command.job(config, pipeline)
     shares = cluster.share(cluster.machines(), len(pending), "features")
     dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
-    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+    outcomes = cluster.outcomes(dataset)
+    if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
         return False
     by_id = {unit.film.film_id: unit.film for unit in pending}
     stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
     lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
-    for outcome in units.write_crashed(job, plan.SHARED, lost):
-        report.unit(outcome)
+    follow(units.write_crashed(job, plan.SHARED, lost), report, record)
     return True

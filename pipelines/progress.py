@@ -66,6 +66,11 @@ class Report:
         if self._live:
             self._bar.stop()
 
+    @property
+    def waiting(self) -> int:
+        """Units that have not come in yet."""
+        return self.planned - self.settled - self.totals.units - len(self.totals.failures)
+
     def say(self, text: str) -> None:
         """A line of its own."""
         self.console.print(escape(text), highlight=False)

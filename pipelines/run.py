@@ -13,6 +13,7 @@ from cinescribe.errors import CinescribeError
 from cinescribe.media.library import FilmRef
 from pipelines import progress
 from pipelines.command import Common
+from pipelines.events import Events
 from pipelines.plan import Standing
 from pipelines.units import Outcome
 
@@ -20,13 +21,15 @@ from pipelines.units import Outcome
 class Record:
     """What the run was made with, as `runs/<time>.json`; written at its start and completed at its end."""
 
-    def __init__(self, config: Common, planned: int, pending: int) -> None:
-        self.uri = storage.join(
-            config.out, "runs", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.json"
-        )
+    def __init__(self, config: Common, pipeline: str, planned: int, pending: int) -> None:
+        run_id = new_run_id()
+        self.uri = storage.join(config.out, "runs", f"{run_id}.json")
+        self.events = Events(pipeline, run_id, config.log)
+        self.events.begin(planned, pending)
         self.weights: dict[str, Any] = {}
         self.content: dict[str, object] = {
             "cinescribe": __version__,
+            "pipeline": pipeline,
             "python": platform.python_version(),
             "settings": asdict(config),
             "films": planned,
@@ -40,18 +43,42 @@ class Record:
         storage.write_bytes(self.uri, json.dumps(content, indent=2, ensure_ascii=False).encode())
 
 
-def follow(outcomes: Iterable[Outcome], report: progress.Report, record: Record, *, strict: bool) -> bool:
+def new_run_id() -> str:
+    """The time, and this process."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+
+
+def follow(
+    outcomes: Iterable[Outcome],
+    report: progress.Report,
+    record: Record,
+    *,
+    strict: bool = False,
+    workers: int = 1,
+) -> bool:
     """Tell what becomes of each unit as it arrives; False when a failure stopped the run (`strict`).
+
+    Args:
+        outcomes: as they arrive.
+        report, record: of the run.
+        strict: stop at the first failure.
+        workers: processes that hold the models.
 
     Raises:
         CinescribeError: a fault of the whole run, not of a film.
     """
-    with report:
+    events = record.events
+    with report, events.metrics as metrics:
+        metrics.show("cinescribe_workers", workers)
+        metrics.show("cinescribe_queue_units", report.waiting)
         for outcome in outcomes:
             if outcome.message and not outcome.stage:
+                events.fault(outcome.message)
                 raise CinescribeError(outcome.message)
             record.weights.update(outcome.numbers.get("weights", {}))
             report.unit(outcome)
+            events.unit(outcome)
+            metrics.show("cinescribe_queue_units", report.waiting)
             if strict and outcome.message:
                 return False
     return True
@@ -98,6 +125,7 @@ def finish(
     tables_here = ("tables", f"{config.out} ({', '.join(standings)}, errors)")
     report.summary(rows, [*lines, *places, tables_here])
     record.write(counts)
+    record.events.end(counts)
     if config.strict and failed:
         progress.complain(f"{len(failed)} of {len(films)} films failed, and --strict was given")
         return 1

@@ -105,7 +105,7 @@ def run(config: Config, cleaner: type = SpeechCleaner) -> int:
         retry_failed=config.retry_failed,
     )
     report = progress.Report(len(films), len(films) - len(pending), quiet=config.quiet)
-    record = Record(config, len(films), len(pending))
+    record = Record(config, "transcribe", len(films), len(pending))
     before = plan.standing(config.out, films, STAGES)
     if config.strict and any(stands.failed for stands in before.values()):
         return _end(config, films, report, record)
@@ -143,13 +143,13 @@ def _process(
         device="cuda" if shares.gpus else "cpu",
         cleaner=cleaner,
     )
-    if not follow(cluster.outcomes(dataset), report, record, strict=config.strict):
+    outcomes = cluster.outcomes(dataset)
+    if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
         return
     films = {unit.film.film_id: unit.film for unit in pending}
     for stage, stands in plan.standing(config.out, list(films.values()), STAGES).items():
         lost = [(films[film_id], None) for film_id in sorted(stands.missing)]
-        for outcome in units.write_crashed(job, stage, lost):
-            report.unit(outcome)
+        follow(units.write_crashed(job, stage, lost), report, record)
 
 
 def _end(config: Config, films: Sequence[FilmRef], report: progress.Report, record: Record) -> int:

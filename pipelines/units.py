@@ -6,6 +6,7 @@ what flows through Ray is small.
 """
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -59,7 +60,8 @@ class Outcome:
         film_id, chunk: the unit; a whole film has no chunk.
         stage, kind, message: of its failure, empty when it went well. A message without a stage is a fault of
             the whole run (weights that can't be had, an output folder the worker can't see).
-        numbers: what the stages of this run tell about it.
+        numbers: what the stages of this run tell about it. "stages": of each that was tried its name, the
+            kind of its failure or "", and the seconds it took.
     """
 
     film_id: str
@@ -158,9 +160,12 @@ def _attempt(
     told = json.loads(passenger["numbers"])
     failure: tables.Row = {}
     left: list[str] = []  # stages whose end is not known yet
+    ended: dict[str, str] = {}  # those whose end is: the kind of the failure, or ""
+    began = time.perf_counter()
 
     def failed(stage: str, kind: str, message: str) -> None:
         nonlocal failure
+        ended[stage] = kind
         failure = tables.error_row(film.film_id, stage, kind, message)
         tables.write_row(job.out, "errors", keys[stage], failure, chunk)
 
@@ -176,6 +181,7 @@ def _attempt(
             left.append(stage)
         else:
             failure = earlier  # it stalled in the process before this one
+            ended[stage] = earlier["kind"]
     cache = FilmCache(Path(job.cache_folder), job.cache_bytes)
     try:
         with (
@@ -189,12 +195,21 @@ def _attempt(
                     tables.write_row(job.out, stage, film.film_id, result, chunk)
                     tables.delete_row(job.out, "errors", keys[stage], chunk)
                     told |= dict(numbers)
+                    ended[stage] = ""
                 left.remove(stage)
     except (UsageError, WeightsError):
         raise
     except Exception as error:
         for stage in left:
             failed(stage, *_reason(film, error))
+    # Encoders that share a chunk share its decoding too: nobody can tell whose the seconds were.
+    seconds = round((time.perf_counter() - began) / max(1, len(ended)), 3)
+    told["stages"] = told.get("stages", []) + [
+        {"stage": stage, "kind": kind, "seconds": seconds} for stage, kind in ended.items()
+    ]
+    if film.uri.startswith("s3://") and job.films:
+        told["cache_misses"] = told.get("cache_misses", 0) + cache.fetched
+        told["cache_hits"] = told.get("cache_hits", 0) + (0 if cache.fetched else 1)
     return {**passenger, **failure, "numbers": json.dumps(told)}
 
 

@@ -118,7 +118,7 @@ class Access:
                 route=route,
                 film_id=scope.get("path_params", {}).get("film_id", ""),
                 status=status,
-                ms=round(1000 * seconds, 1),
+                seconds=round(seconds, 4),
             )
 
     def _refused(self, request: Request) -> Response | None:

@@ -35,6 +35,7 @@ class FilmCache:
         self.folder = Path(folder)
         self.max_bytes = max_bytes
         self._client = client
+        self.fetched = 0  # downloads made by this object; what was there already is none
 
     @contextmanager
     def local(self, uri: str) -> Iterator[Path]:
@@ -108,6 +109,7 @@ class FilmCache:
             fetched = self._head(uri, bucket, key)[0]
             if os.fstat(lock).st_size == size and fetched == etag:
                 os.rename(part, path)
+                self.fetched += 1
             else:  # it changed under the download: the caller asks for the new version
                 part.unlink()
         except (BotoCoreError, ClientError, Boto3Error) as error:
