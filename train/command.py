@@ -36,7 +36,7 @@ def _train(argv: Sequence[str]) -> int:
     name = argv[0] if argv and not argv[0].startswith("-") else ""
     if not name:
         _overview().parse_args(argv or ["--help"])
-    arguments = vars(_parser(name).parse_args(argv[1:]))
+    arguments = vars(parser(name).parse_args(argv[1:]))
     own = {field.name for field in dataclasses.fields(recipes.kind(name).Options)}
     options = {option: value for option, value in arguments.items() if option in own and value is not None}
     rest = {entry: value for entry, value in arguments.items() if entry not in own and value is not None}
@@ -78,7 +78,8 @@ def _overview() -> argparse.ArgumentParser:
     )
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def parser(name: str) -> argparse.ArgumentParser:
+    """The arguments of a recipe, run and own ones."""
     p = argparse.ArgumentParser(
         prog=f"cinescribe train {name}", description=f"{recipes.RECIPES.get(name, ('',))[0]}"
     )
