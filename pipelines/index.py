@@ -9,8 +9,8 @@ a run does what is missing.
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,22 +20,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cinescribe import storage, tables
-from cinescribe.describe import corrections
-from cinescribe.encoders import text as sentences
-from cinescribe.encoders.visual_words import Kind
 from cinescribe.errors import CinescribeError, UsageError
-from cinescribe.media.library import FilmRef
-from cinescribe.search.documents import clip_rows, generated_rows, text_rows, word_rows
+from cinescribe.search.embedding import WINDOW
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
-from pipelines import cluster, command, listing, plan, progress, units
+from pipelines import command, progress
+from pipelines.index_films import STAGE, Film, find_films, model_for, parts_of
+from pipelines.index_rows import rows_of
 from pipelines.units import Passenger
 
-_STAGE = "index"
-_TEXTS = ("speech", "descriptions")
-_KINDS: tuple[Kind, ...] = ("objects", "actions")
 _COMMIT_ROWS = 20_000  # rows of evidence a commit, about
 _COMMIT_SECONDS = 60.0  # after which what there is is committed
-_RAY_FROM = 100  # films; Ray takes as long to start as one process takes for some thousand sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,88 +38,14 @@ class Config:
 
     root: str
     clip: str = ""
+    model: str = ""
+    no_model: bool = False
+    window: float = 0.0
     strict: bool = False
     workers: int = 0
     threads: int = 0
     address: str = ""
     quiet: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A film of the tables.
-
-    Attributes:
-        files: by table, the names of its files.
-        stamps: by table, what changes with its rows; and by what they are encoded.
-    """
-
-    film_id: str
-    files: Mapping[str, tuple[str, ...]]
-    stamps: Mapping[str, str]
-
-
-# ---- a film -------------------------------------------------------------------------------------
-
-
-class FilmIndexer:
-    """Makes the rows of films, with a sentence encoder that is loaded once."""
-
-    def __init__(self, root: str, clip: str, threads: int, device: str) -> None:
-        self.root, self.clip = root, clip
-        self.fault = ""
-        try:
-            self.encoder = sentences.SentenceEncoder(threads=threads, device=device)
-        except Exception as error:  # told with the first film: Ray buries what a constructor raises
-            self.fault = str(error) if isinstance(error, CinescribeError) else repr(error)
-
-    def __call__(self, passenger: Passenger) -> Passenger:
-        """The rows of one film, or why there are none; each table's as Arrow IPC."""
-        film_id = passenger["film_id"]
-        if self.fault:
-            return {**passenger, "message": self.fault}
-        try:
-            rows, clip_model = self.work(film_id)
-        except CinescribeError as error:
-            return {**passenger, "stage": _STAGE, "kind": "damaged", "message": str(error)}
-        except pa.ArrowInvalid as error:
-            name = tables.file_name(film_id)
-            places = " or ".join(storage.join(self.root, table, name) for table in _TEXTS)
-            why = f"{places}: not a row of that table ({error}); delete it and make it again"
-            return {**passenger, "stage": _STAGE, "kind": "damaged", "message": why}
-        except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            return {**passenger, "stage": _STAGE, "kind": "unexpected", "message": f"{film_id}: {what}"}
-        made = {table: to_bytes(rows[table]) if table in rows else b"" for table in EVIDENCE}
-        return {**passenger, **made, "clip_model": clip_model}
-
-    def work(self, film_id: str) -> tuple[dict[str, pa.Table], str]:
-        """The rows of a film, by table of the index, and the model of its CLIP features."""
-        rows, clip_model = {}, ""
-        texts = []
-        if (speech := tables.read_row(self.root, "speech", film_id)) is not None:
-            if speech["film_id"] != film_id:
-                path = storage.join(self.root, "speech", tables.file_name(film_id))
-                raise UsageError(f"{path}: holds another film's speech; delete it and transcribe again")
-            texts.append(text_rows(speech, self.encoder))
-        if (described := tables.read_row(self.root, "descriptions", film_id)) is not None:
-            texts.append(generated_rows(described, corrections.read(self.root, film_id), self.encoder))
-        if texts:
-            rows["texts"] = pa.concat_tables(texts)
-        features = {kind: tables.read_features(self.root, kind, film_id) for kind in _KINDS}
-        if known := {kind: film for kind, film in features.items() if film is not None}:
-            rows["visuals"] = word_rows(film_id, known)
-        if self.clip and (film := tables.read_features(self.root, self.clip, film_id)) is not None:
-            rows["clip"], clip_model = clip_rows(film_id, film), film.weights["clip"]
-        return rows, clip_model
-
-
-def to_bytes(rows: pa.Table) -> bytes:
-    """Rows as Arrow IPC."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    return sink.getvalue().to_pybytes()
 
 
 # ---- the run ------------------------------------------------------------------------------------
@@ -138,30 +58,40 @@ def run(config: Config) -> int:
         CinescribeError: nothing to do it on, or with (see the message); what is committed stays.
     """
     store = Store(config.root)
+    model = model_for(store, config.model, config.window, without=config.no_model)
+    if config.no_model:
+        store.forget_model()
     there = store.films()  # before the tables are listed, so that no film looks as if it had left them
     clip = config.clip or _clip_table(config.root, there)
-    films = find_films(config.root, clip)
+    films = find_films(config.root, clip, model)
     if not films:
         raise UsageError(
             f"{config.root}: no tables of speech or features there; run `cinescribe transcribe ... --out "
             f"{config.root}` first"
         )
+    if model is not None:
+        store.use_model(model.told, model.encoder.dim)
     gone = sorted(there.keys() - films.keys())
     store.remove(gone)
-    todo = [film for film in films.values() if film.film_id not in there or _changed(there, film)]
+    todo = {name: parts for name, film in films.items() if (parts := parts_of(film, there.get(name)))}
     report = _Report(len(films), len(films) - len(todo), quiet=config.quiet)
     failed: dict[str, str] = {}
     if todo:
         with report:
-            failed = _process(config, store, clip, todo, report)
+            made = rows_of(
+                config.root,
+                clip,
+                model.told if model else None,
+                todo,
+                workers=config.workers,
+                threads=config.threads,
+                address=config.address,
+            )
+            failed = _process(config, store, films, there, todo, made, report)
     if todo or gone:
         report.say("making the index fast ...")
         store.optimise()
     return _end(config, store, films, failed, len(gone), report)
-
-
-def _changed(there: Mapping[str, IndexedFilm], film: Film) -> bool:
-    return there[film.film_id].stamps != film.stamps
 
 
 def _clip_table(root: str, there: Mapping[str, IndexedFilm]) -> str:
@@ -175,51 +105,40 @@ def _clip_table(root: str, there: Mapping[str, IndexedFilm]) -> str:
     return found[0] if found else ""
 
 
-def find_films(root: str, clip: str) -> dict[str, Film]:
-    """Every film that the tables have something of, by id."""
-    encoders = set(tables.encoders_of(root))
-    if clip and clip not in encoders:
-        raise UsageError(f"{root}: no features {clip!r}; there are: {', '.join(sorted(encoders)) or 'none'}")
-    chosen = [tables.FEATURES + name for name in (*_KINDS, clip) if name in encoders]
-    films = {}
-    for film_id, by_table in listing.rows_of_films(root, (*_TEXTS, corrections.TABLE, *chosen)).items():
-        if "descriptions" not in by_table:
-            by_table.pop(corrections.TABLE, None)
-        if not by_table:
-            continue
-        stamps = {table: listing.together(names) for table, names in by_table.items()}
-        stamps["sentence"] = sentences.DEFAULT
-        if clip and tables.FEATURES + clip in by_table:
-            stamps["clip_table"] = clip
-        names_of = {table: tuple(sorted(names)) for table, names in by_table.items()}
-        films[film_id] = Film(film_id, names_of, stamps)
-    return films
-
-
 def _process(
-    config: Config, store: Store, clip: str, todo: Sequence[Film], report: "_Report"
+    config: Config,
+    store: Store,
+    films: Mapping[str, Film],
+    there: Mapping[str, IndexedFilm],
+    todo: Mapping[str, tuple[str, ...]],
+    made: Iterable[Passenger],
+    report: "_Report",
 ) -> dict[str, str]:
-    """Make and commit the rows of these films; ids and messages of those that failed."""
-    films = {film.film_id: film for film in todo}
+    """Commit the rows of films as they are made; ids and messages of those that failed."""
     failed: dict[str, str] = {}
     batch: list[FilmRows] = []
     since = time.monotonic()
-    for passenger in _rows(config, clip, todo):
+    for passenger in made:
         film_id = passenger["film_id"]
         if passenger["message"] and not passenger["stage"]:
             raise CinescribeError(passenger["message"])
-        key = tables.error_key(_STAGE, film_id)
+        key = tables.error_key(STAGE, film_id)
         if passenger["message"]:
             failed[film_id] = passenger["message"]
-            row = tables.error_row(film_id, _STAGE, passenger["kind"], passenger["message"])
+            row = tables.error_row(film_id, STAGE, passenger["kind"], passenger["message"])
             tables.write_row(config.root, "errors", key, row)
             report.film(film_id, 0, passenger["message"])
             if config.strict:
                 break
             continue
-        made = {table: passenger[table] for table in EVIDENCE if passenger[table]}
-        rows = {table: pa.ipc.open_stream(some).read_all() for table, some in made.items()}
-        batch.append(FilmRows(_indexed(config.root, films[film_id], passenger["clip_model"]), rows))
+        rows = {
+            table: pa.ipc.open_stream(passenger[table]).read_all() for table in EVIDENCE if passenger[table]
+        }
+        if todo[film_id] == EVIDENCE:
+            indexed = _indexed(config.root, films[film_id], passenger["clip_model"])
+        else:
+            indexed = replace(there[film_id], stamps=films[film_id].stamps)
+        batch.append(FilmRows(indexed, rows, todo[film_id]))
         tables.delete_row(config.root, "errors", key)
         report.film(film_id, sum(part.num_rows for part in rows.values()), "")
         size = sum(part.num_rows for film in batch for part in film.rows.values())
@@ -235,47 +154,6 @@ def _indexed(root: str, film: Film, clip_model: str) -> IndexedFilm:
     return IndexedFilm(film.film_id, row["uri"], row["duration"], film.stamps, clip_model)
 
 
-def _rows(config: Config, clip: str, todo: Sequence[Film]) -> Iterator[Passenger]:
-    """The rows of each film, as they are made: here, or by Ray where films are many or a cluster is told."""
-    refs = [plan.Unit(FilmRef(film.film_id, "", 0, ""), (_STAGE,)) for film in todo]
-    elsewhere = config.address or os.environ.get("RAY_ADDRESS")
-    if not elsewhere and config.workers <= 1 and (config.workers == 1 or len(todo) < _RAY_FROM):
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        indexer = FilmIndexer(config.root, clip, config.threads, device)
-        yield from (indexer(units.board(unit)) for unit in refs)
-        return
-    with cluster.session(config.address):
-        yield from _rows_by_ray(config, clip, refs)
-
-
-def _rows_by_ray(config: Config, clip: str, refs: Sequence[plan.Unit]) -> Iterator[Passenger]:
-    shares = cluster.share(cluster.machines(), len(refs), "small", config.workers, config.threads)
-    device = "cuda" if shares.gpus else "cpu"
-    dataset = cluster.map_workers(
-        cluster.source(refs),
-        FilmIndexer,
-        shares,
-        len(refs),
-        root=config.root,
-        clip=clip,
-        threads=shares.threads,
-        device=device,
-    )
-    missing = {unit.film.film_id: unit.film for unit in refs}
-    for block in dataset.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
-        for passenger in block.to_pylist():
-            del missing[passenger["film_id"]]
-            yield passenger
-    for film_id in missing:
-        why = (
-            f"{film_id}: killed its process each of the {units.TRIES} times it was tried; use a machine with "
-            "more memory and run the same command again"
-        )
-        yield {"film_id": film_id, "stage": _STAGE, "kind": "crashed", "message": why}
-
-
 def _end(
     config: Config,
     store: Store,
@@ -286,7 +164,7 @@ def _end(
 ) -> int:
     """Count, tell, and give the exit code."""
     there = store.films()
-    done = [film for film in films.values() if film.film_id in there and not _changed(there, film)]
+    done = [film for film in films.values() if not parts_of(film, there.get(film.film_id))]
     progress.failures(
         report.console,
         [row for row in tables.read_table(config.root, "errors").to_pylist() if row["film_id"] in failed]
@@ -299,7 +177,15 @@ def _end(
         rows.append(("not done, or changed meanwhile", str(missing)))
     if gone:
         rows.append(("left the tables, and the index", str(gone)))
-    rows += [(name, f"{count} rows") for name, count in store.counts().items()]
+    if (model := store.model()) is not None:
+        without = sum("model" not in film.stamps for film in films.values())
+        rows.append(("model", f"{model.folder}, windows of {model.window:g} s"))
+        if without:
+            rows.append(("films without the model's features", str(without)))
+    counts = store.counts()
+    if model is None:
+        counts.pop("model", None)
+    rows += [(name, f"{count} rows") for name, count in counts.items()]
     rows += [("time taken", f"{time.monotonic() - report.began:.1f} s"), ("index", store.uri)]
     report.summary(rows)
     if missing or (config.strict and failed):
@@ -358,6 +244,21 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("root", metavar="DIR", help="folder or s3://bucket/prefix of the tables (their --out)")
     p.add_argument("--clip", default="", metavar="NAME", help="which CLIP features, where there are several")
+    p.add_argument(
+        "--model",
+        default="",
+        metavar="RUN/best",
+        help="a trained Collaborative Experts or Prompting CLIP that finds moments by what is seen; the next "
+        "runs go on with it",
+    )
+    p.add_argument("--no-model", action="store_true", help="take the trained model's rows out of the index")
+    p.add_argument(
+        "--window",
+        type=_window,
+        default=0.0,
+        metavar="S",
+        help=f"seconds of film that the model looks at together (default: {WINDOW:g})",
+    )
     p.add_argument("--strict", action="store_true", help="stop at the first film that fails, exit code 1")
     p.add_argument(
         "--workers",
@@ -370,6 +271,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", default="", help="a running Ray cluster; else RAY_ADDRESS, else this machine")
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
     return p
+
+
+def _window(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.5 <= seconds <= 600:
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, from 0.5 to 600")
+    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,7 +25,7 @@ class SearchRequest(BaseModel):
     end: _Seconds | None = Field(None, description="not from this time of the film on")
     speakers: list[_Name] = Field([], max_length=100, description="said by one of these voices")
     roles: list[Role] = Field([], max_length=5, description="words of one of these")
-    sources: list[Source] = Field([], max_length=5, description="only evidence of these kinds")
+    sources: list[Source] = Field([], max_length=6, description="only evidence of these kinds")
     image_uri: _Address | None = Field(None, description="address of a picture that the operator allowed")
     clip_uri: _Address | None = Field(None, description="address of a clip that the operator allowed")
 

@@ -85,28 +85,37 @@ def expert_inputs(
     Raises:
         UsageError: the clip is empty, or a table holds features of another dimension.
     """
-    if not start < end:
-        raise UsageError(f"{film_id}: a clip from {start} to {end} s holds nothing; give start < end")
-    return {expert.name: _input(root, film_id, start, end, expert) for expert in experts}
+    return inputs_of_windows(root, film_id, [(start, end)], experts)[0]
+
+
+def inputs_of_windows(
+    root: str, film_id: str, windows: Sequence[tuple[float, float]], experts: Sequence[Expert] = SMALL
+) -> list[Inputs]:
+    """As `expert_inputs` for many clips [start, end) of a film, of which each table is read once."""
+    for start, end in windows:
+        if not start < end:
+            raise UsageError(f"{film_id}: a clip from {start} to {end} s holds nothing; give start < end")
+    found: list[Inputs] = [{} for _ in windows]
+    for expert in experts:
+        if expert.table == SPEECH:
+            row = tables.read_row(root, "speech", film_id)
+            utterances = tables.utterances_of(row) if row else []
+        else:
+            features = tables.read_features(root, expert.table, film_id)
+        for inputs, (start, end) in zip(found, windows, strict=True):
+            if expert.table == SPEECH:
+                rows = spoken_vectors(utterances, _words(), start, end) if utterances else None
+                inputs[expert.name] = None if rows is None else pooled(rows, expert)
+            else:
+                inputs[expert.name] = (
+                    None if features is None else of_features(features, film_id, start, end, expert)
+                )
+    return found
 
 
 def available(inputs: Mapping[str, Any], experts: Sequence[Expert] = SMALL) -> NDArray[np.bool_]:
     """The flags `ind` of a clip, `[experts]`, in their order: True where there is an input."""
     return np.array([inputs[expert.name] is not None for expert in experts])
-
-
-def _input(root: str, film_id: str, start: float, end: float, expert: Expert) -> NDArray[np.float32] | None:
-    if expert.table == SPEECH:
-        row = tables.read_row(root, "speech", film_id)
-        rows = (
-            spoken_vectors(tables.utterances_of(row), _words(), start, end)
-            if row
-            else np.zeros((0, expert.dim), np.float32)
-        )
-    else:
-        features = tables.read_features(root, expert.table, film_id)
-        return None if features is None else of_features(features, film_id, start, end, expert)
-    return pooled(rows, expert)
 
 
 def of_features(

@@ -23,8 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cinescribe import tables
-from cinescribe.encoders.experts import SPEECH, Expert, Inputs, expert_inputs, of_features
+from cinescribe.encoders.experts import inputs_of_windows
 from cinescribe.models.collaborative_experts import UNKNOWN, ClipVectors, TextVectors, spread
 from cinescribe.models.collaborative_experts_files import SavedCE
 from cinescribe.models.collaborative_experts_inputs import stack_inputs
@@ -64,7 +63,7 @@ def encode_windows(
         UsageError: a window is empty, or a table holds features of another dimension than the model's.
     """
     device = next(saved.model.parameters()).device
-    clips = _inputs(root, film_id, windows, saved.experts)
+    clips = inputs_of_windows(root, film_id, windows, saved.experts)
     vectors, available = [], []
     for first in range(0, len(clips), _BATCH):
         experts, there = stack_inputs(clips[first : first + _BATCH], saved.experts)
@@ -74,23 +73,6 @@ def encode_windows(
         vectors.append(found.vectors)
         available.append(found.available)
     return ClipVectors(torch.cat(vectors), torch.cat(available))
-
-
-def _inputs(
-    root: str, film_id: str, windows: Sequence[tuple[float, float]], experts: Sequence[Expert]
-) -> list[Inputs]:
-    """What each window holds; the features of the film are read once."""
-    spoken = [expert for expert in experts if expert.table == SPEECH]
-    clips = [expert_inputs(root, film_id, start, end, spoken) for start, end in windows]
-    for expert in experts:
-        if expert in spoken:
-            continue
-        features = tables.read_features(root, expert.table, film_id)
-        for clip, (start, end) in zip(clips, windows, strict=True):
-            clip[expert.name] = (
-                None if features is None else of_features(features, film_id, start, end, expert)
-            )
-    return clips
 
 
 def query_vectors(texts: TextVectors, widths: tuple[int, ...]) -> NDArray[np.float32]:

@@ -147,7 +147,12 @@ def _why(evidence: Evidence) -> "Text":
     from rich.text import Text
 
     machine = "description corrected by a person" if evidence.role == "corrected" else "generated description"
-    names = {"speech": evidence.speaker or "speech", "description": "narrator", "generated": machine}
+    names = {
+        "model": "a trained model",
+        "speech": evidence.speaker or "speech",
+        "description": "narrator",
+        "generated": machine,
+    }
     who = names.get(evidence.source, "seen")
     said = Text(evidence.text or f"looks like it ({evidence.similarity:.2f})")
     if evidence.matched:
@@ -167,6 +172,8 @@ def _seconds(text: str) -> float:
     try:
         seconds = 0.0
         for part in text.split(":"):
+            if not 0 <= float(part) < 1e9:
+                raise ValueError(part)
             seconds = 60 * seconds + float(part)
     except ValueError:
         raise argparse.ArgumentTypeError("is no time; give seconds, m:ss or h:mm:ss") from None

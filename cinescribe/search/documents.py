@@ -14,6 +14,7 @@ from cinescribe.describe.corrected import generated_of, holding
 from cinescribe.describe.corrections import Corrections
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.encoders.visual_words import Kind, Word, words_of
+from cinescribe.search.embedding import WindowEncoder, features_end, windows_of
 from cinescribe.search.store import schema
 from cinescribe.tables import Features
 
@@ -116,6 +117,30 @@ def clip_rows(film_id: str, film: Features) -> pa.Table:
         "vector": as_column(np.array(vectors, np.float16).reshape(-1, dim)),
     }
     return pa.table(columns, schema("clip", dim))
+
+
+def model_rows(root: str, film_id: str, duration: float, model: WindowEncoder, window: float) -> pa.Table:
+    """The rows of `model`: of each window in which there is anything that the model reads, its vector.
+
+    Args:
+        root: folder or `s3://` prefix of the tables.
+        film_id: of the film.
+        duration: of it, seconds; 0 where it is not known: then it ends with its features.
+        model: a trained one.
+        window: seconds of a row.
+    """
+    spans = windows_of(duration or features_end(root, film_id, model), window)
+    vectors, flags = model.encode_windows(root, film_id, spans)
+    kept = np.flatnonzero(flags)
+    columns = {
+        "id": [f"{film_id}#{k}" for k in kept],
+        "film_id": [film_id] * len(kept),
+        "start": [spans[k][0] for k in kept],
+        "end": [spans[k][1] for k in kept],
+        "flags": flags[kept],
+        "vector": as_column(vectors[kept].astype(np.float16).reshape(-1, model.dim)),
+    }
+    return pa.table(columns, schema("model", model.dim))
 
 
 def token(label: int) -> str:

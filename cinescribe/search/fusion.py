@@ -22,6 +22,7 @@ WEIGHTS: Mapping[Source, float] = {
     "generated": 0.5,
     "visual": 1.0,
     "words": 0.5,
+    "model": 1.0,
 }
 
 

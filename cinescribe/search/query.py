@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Where evidence comes from: what somebody says, what the film's narrator describes, what a machine described
-# (as people corrected it), what is seen (CLIP, for queries in words or pictures), and what was recognised
-# (visual words: objects and actions, without CLIP's weights).
-Source = Literal["speech", "description", "generated", "visual", "words"]
+# (as people corrected it), what is seen (CLIP, for queries in words or pictures), what was recognised (visual
+# words: objects and actions, without CLIP's weights), and what a model that was trained for it finds alike.
+Source = Literal["speech", "description", "generated", "visual", "words", "model"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 TEXTS: frozenset[Source] = frozenset({"speech", "description", "generated"})  # what is words itself
 
@@ -67,10 +67,10 @@ class Evidence:
     Attributes:
         source: where it comes from.
         start, end: seconds, of what was said or seen.
-        text: what was said or described, or the names of what was recognised; "" for `visual`.
+        text: what was said or described, or the names of what was recognised; "" for `visual` and `model`.
         speaker, role: of speech and description, else ""; of generated descriptions the role alone.
         rank: 1-based among the hits of its source.
-        similarity: as its source measures it (cosine, BM25).
+        similarity: as its source measures it (cosine, BM25, the trained model's).
         share: its part of the moment's score; the shares of a moment add up to its score.
         matched: the query's words found in `text`, in its order, for marking.
     """

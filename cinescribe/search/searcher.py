@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.search import filters, fusion, seen
+from cinescribe.search.embedding import EncodedText
 from cinescribe.search.fusion import Hit
 from cinescribe.search.labels import LabelWeigher
 from cinescribe.search.query import ROLES_OF, SOURCES, TEXTS, Answer, Moment, Query, Source
-from cinescribe.search.store import IndexedFilm, Store, explained
+from cinescribe.search.store import IndexedFilm, Store, explained, model_of
 from cinescribe.search.texts import TextSearch
+from cinescribe.search.trained import ModelSearch, TrainedEncoder
 
 LONGEST_TEXT = 2000  # characters of a query
 MOST = 1000  # moments of an answer
@@ -35,6 +37,7 @@ class EncodedQuery:
         sentence: float16 [D], unit length: the vector of the text; None when it is empty.
         labels: visual words that mean something like it: label id -> weight in (0, 1].
         clip: float16 [D], unit length: CLIP's vector of the text; None without CLIP.
+        model: the text as the index's trained model reads it; None without one, or where it knows no word.
     """
 
     text: str
@@ -42,6 +45,7 @@ class EncodedQuery:
     sentence: NDArray[np.float16] | None
     labels: Mapping[int, float]
     clip: NDArray[np.float16] | None
+    model: EncodedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class _State:
     words: seen.WordSearch | None
     clip: seen.ClipSearch | None
     clip_model: str
+    model: ModelSearch | None
 
 
 def check_form(query: Query) -> None:
@@ -88,23 +93,24 @@ class Searcher:
         self.root, self._store = root, Store(root)
         self._threads, self._device = threads, device
         self._encoding = threading.Lock()
-        self._state = self._open()
+        self._state = self._open(None)
         made_with = next((film.stamps["sentence"] for film in self._state.films.values()), "")
         self._sentences: SentenceEncoder = SentenceEncoder(made_with, device=device, threads=threads)
         self._matcher: LabelWeigher | None = None
+        self._trained = TrainedEncoder(device)
         self._clip: Any = None
         self._clip_model = ""  # that it is of
         self._no_clip = ""  # why CLIP's weights can't be had
 
     def refresh(self) -> None:
         """Go on with what was committed to the index meanwhile."""
-        self._state = self._open()
+        self._state = self._open(self._state.model)
 
     def films(self) -> Mapping[str, IndexedFilm]:
         """The films of the index, by id."""
         return self._state.films
 
-    def _open(self) -> _State:
+    def _open(self, known: ModelSearch | None) -> _State:
         names = self._store.names()
         if "films" not in names:
             raise UsageError(f"{self._store.uri}: no index there; make one: cinescribe index {self.root}")
@@ -112,12 +118,14 @@ class Searcher:
         tables = {name: self._store.open(name) for name in names}
         with explained(self._store.uri):
             tables = {name: table for name, table in tables.items() if table.count_rows()}
+            model = _model_search(tables.get("model"), known)
         return _State(
             films=films,
             texts=TextSearch(tables["texts"]) if "texts" in tables else None,
             words=seen.WordSearch(tables["visuals"]) if "visuals" in tables else None,
             clip=seen.ClipSearch(tables["clip"]) if "clip" in tables else None,
             clip_model=next((film.clip_model for film in films.values() if film.clip_model), ""),
+            model=model,
         )
 
     # ---- queries --------------------------------------------------------------------------------
@@ -136,6 +144,8 @@ class Searcher:
                 for words, vector in zip(plain, vectors, strict=True)
             ]
             pictured = clip.encode_text(plain) if clip is not None else [None] * len(plain)
+            trained = self._trained.of(state.model.model) if state.model and any(plain) else None
+            alike = trained.encode_texts(plain) if trained is not None else [None] * len(plain)
         return [
             EncodedQuery(
                 text=words,
@@ -143,9 +153,10 @@ class Searcher:
                 sentence=vector if words else None,
                 labels=weights,
                 clip=seen_as if words else None,
+                model=read_as if words else None,
             )
-            for text, words, vector, weights, seen_as in zip(
-                texts, plain, vectors, labels, pictured, strict=True
+            for text, words, vector, weights, seen_as, read_as in zip(
+                texts, plain, vectors, labels, pictured, alike, strict=True
             )
         ]
 
@@ -203,6 +214,9 @@ class Searcher:
                 yield "generated", lambda: texts.hits(text, sentence, quotes, query, "generated")
         if words is not None and sentence is not None:
             yield "words", lambda: words.hits(encoded.labels, query)
+        model, asked = state.model, encoded.model
+        if model is not None and asked is not None and asked.model == model.model.identity:
+            yield "model", lambda: model.hits(asked, query)
         if query.frames is not None:
             near = self.encode_frames(query.frames)
             assert clip is not None  # else encode_frames has said so
@@ -259,12 +273,29 @@ class Searcher:
             yield f"{why}: what is seen is {'searched by visual words' if words else 'not searched'}"
         if encoded.sentence is not None and "words" in wanted and not words:
             yield "no visual words in this index; `cinescribe extract --encoders objects,actions` makes them"
+        if encoded.sentence is not None and "model" in wanted and "model" not in searched:
+            if state.model is None and "model" in query.filters.sources:
+                yield "no trained model in this index; `cinescribe index --model` adds one"
+            elif state.model is not None and self._trained.missing:
+                yield f"the index's trained model can't be had and is not asked ({self._trained.missing})"
+            elif state.model is not None and encoded.model is None:
+                yield "the trained model knows none of these words and is not asked"
         if (query.filters.speakers or query.filters.roles) and not query.filters.sources:
             yield "only what is said and described is searched: what is seen has no speaker or role"
         if wanted == {"generated"} and "generated" not in searched:
             yield "no generated descriptions in this index; `cinescribe describe` makes them"
         if state.texts is None and wanted & {"speech", "description"}:
             yield "no speech in this index; `cinescribe transcribe` makes it"
+
+
+def _model_search(table: Any, known: ModelSearch | None) -> ModelSearch | None:
+    """What searches a table of a trained model's vectors; what is known already, where nothing changed."""
+    model = model_of(table) if table is not None else None
+    if model is None:
+        return None
+    if known is not None and (known.model, known.version) == (model, table.version):
+        return known
+    return ModelSearch(table, model)
 
 
 def _marked(moments: Sequence[Moment], texts: TextSearch | None, query: str) -> tuple[Moment, ...]:

@@ -4,6 +4,7 @@ texts     an utterance or a generated description a row: what was said or descri
           and a full-text index
 visuals   a window of a film a row: the visual words recognised in it
 clip      a window a row: its CLIP vector; only where there are CLIP features
+model     a window a row: its vector of a trained model, which the table names; only where one was given
 films     a film a row: what its other rows were made from
 
 A film's old rows in a table make way for the new ones in one commit, and its row in `films` is written last.
@@ -15,10 +16,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -29,8 +30,11 @@ from cinescribe.search.lock import writer_lock
 
 TEXT_DIM = 384  # of a sentence vector
 
-EVIDENCE = ("texts", "visuals", "clip")  # the tables with rows of evidence
+EVIDENCE = ("texts", "visuals", "clip", "model")  # the tables with rows of evidence
+_MODEL = "cinescribe_model"  # names the model in the metadata of its vectors
 _KEPT = timedelta(hours=1)  # how long a replaced version stays for readers that have it open
+
+Portioned = TypeVar("Portioned")
 
 # Rows from which on there is a vector index; below, all vectors are compared. See docs/search.md.
 ANN_FROM = 50_000
@@ -55,7 +59,9 @@ def schema(table: str, dim: int = TEXT_DIM) -> pa.Schema:
         # `tokens` is what the index looks up; see cinescribe/search/documents.py.
         word = pa.struct([pa.field("label", pa.int32()), pa.field("confidence", pa.float32())])
         columns |= {"tokens": pa.string(), "words": pa.list_(word)}
-    if table in ("texts", "clip"):
+    if table == "model":
+        columns |= {"flags": pa.int64()}  # which parts the vector has, part i as bit i
+    if table in ("texts", "clip", "model"):
         columns |= {"vector": pa.list_(pa.float16(), dim)}
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
 
@@ -80,10 +86,31 @@ class IndexedFilm:
 
 @dataclass(frozen=True, slots=True)
 class FilmRows:
-    """All rows of one film, by table; in a table that is left out it has none."""
+    """Rows of one film.
+
+    Attributes:
+        rows: by table; in one that is left out it has none.
+        replaces: the tables whose rows these are; in others the film keeps what it has.
+    """
 
     film: IndexedFilm
     rows: Mapping[str, pa.Table] = field(default_factory=dict)
+    replaces: tuple[str, ...] = EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class IndexModel:
+    """The trained model of the table `model`.
+
+    Attributes:
+        folder: it was loaded from.
+        identity: of its files (`cinescribe.search.embedding.identity_of`).
+        window: seconds of a row.
+    """
+
+    folder: str
+    identity: str
+    window: float
 
 
 class Store:
@@ -151,18 +178,10 @@ class Store:
                 return 0
             film_ids = [film.film.film_id for film in films]
             for table in EVIDENCE:
-                self._replace(table, film_ids, [film.rows[table] for film in films if table in film.rows])
-            rows = [
-                {
-                    "film_id": film.film.film_id,
-                    "uri": film.film.uri,
-                    "duration": film.film.duration,
-                    "stamps": json.dumps(dict(film.film.stamps), sort_keys=True),
-                    "clip_model": film.film.clip_model,
-                }
-                for film in films
-            ]
-            self._replace("films", film_ids, [pa.Table.from_pylist(rows, schema("films"))])
+                theirs = [film for film in films if table in film.replaces]
+                parts = [film.rows[table] for film in theirs if table in film.rows]
+                self._replace(table, [film.film.film_id for film in theirs], parts)
+            self._replace("films", film_ids, [_film_rows([film.film for film in films])])
         return len(films)
 
     def remove(self, film_ids: Sequence[str]) -> None:
@@ -176,8 +195,48 @@ class Store:
                     for some in _portions(film_ids):
                         self.open(table).delete(_of_films(some))
 
+    # ---- the trained model ----------------------------------------------------------------------
+
+    def model(self) -> IndexModel | None:
+        """The model whose vectors the index holds, or is to hold."""
+        if "model" not in self.names():
+            return None
+        return model_of(self.open("model"))
+
+    def use_model(self, model: IndexModel, dim: int) -> None:
+        """Hold the vectors of this model from now on; those of another one go.
+
+        Args:
+            model: of which.
+            dim: numbers of a vector.
+        """
+        with writer_lock(self.uri), explained(self.uri):
+            old = self.model()
+            if old is None or replace(old, folder=model.folder) != model:
+                # Over the old table, not in its place: whoever has it open may read it to the end.
+                self.database.create_table("model", schema=schema("model", dim), mode="overwrite")
+            if old != model:
+                told = {_MODEL: json.dumps(asdict(model))}
+                self.open("model").update_field_metadata({"path": "vector", "metadata": told})
+
+    def forget_model(self) -> None:
+        """Hold no model's vectors any more; films don't need to be indexed again for it."""
+        with writer_lock(self.uri), explained(self.uri):
+            if self.model() is None:
+                return
+            self.database.create_table("model", schema=schema("model", 1), mode="overwrite")
+            with_it = [film for film in self.films().values() if "model" in film.stamps]
+            for some in _portions(with_it):
+                left = [
+                    replace(film, stamps={k: v for k, v in film.stamps.items() if k != "model"})
+                    for film in some
+                ]
+                self._replace("films", [film.film_id for film in left], [_film_rows(left)])
+
     def _replace(self, table: str, film_ids: Sequence[str], parts: Sequence[pa.Table]) -> None:
         """All rows of these films for these, in one commit."""
+        if not film_ids:
+            return
         parts = [part for part in parts if part.num_rows]
         if not parts:
             if table in self.names():
@@ -240,13 +299,24 @@ def _indices(table: Any, ann_from: int) -> dict[str, Any]:
     rows = table.count_rows()
     indices: dict[str, Any] = {"film_id": BTree()} if rows else {}
     if "vector" in table.schema.names and rows >= ann_from:
-        indices["vector"] = IvfFlat(distance_type="cosine")
+        indices["vector"] = IvfFlat(distance_type="dot" if model_of(table) else "cosine")
     return indices | _word_indices(table)
 
 
-def _portions(film_ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(film_ids), size):
-        yield film_ids[begin : begin + size]
+def model_of(table: Any) -> IndexModel | None:
+    """The model that an opened table `model` names."""
+    told = (table.schema.field("vector").metadata or {}).get(_MODEL.encode())
+    return IndexModel(**json.loads(told)) if told else None
+
+
+def _film_rows(films: Iterable[IndexedFilm]) -> pa.Table:
+    rows = [{**asdict(film), "stamps": json.dumps(dict(film.stamps), sort_keys=True)} for film in films]
+    return pa.Table.from_pylist(rows, schema("films"))
+
+
+def _portions(some: Sequence[Portioned], size: int = 500) -> Iterator[Sequence[Portioned]]:
+    for begin in range(0, len(some), size):
+        yield some[begin : begin + size]
 
 
 def _of_films(film_ids: Iterable[str]) -> str:
