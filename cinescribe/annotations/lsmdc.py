@@ -29,7 +29,7 @@ _FILL_IN = {
     "validation": ("LSMDC16_annos_val_FIB.csv",),
     "test": ("LSMDC16_annos_test_FIB.csv",),
 }
-_TIME = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d{1,3})")
+_TIME = re.compile(r"(\d{1,3})\.(\d{1,2})\.(\d{1,2})\.(\d{1,3})")
 
 
 def read(folder: Path) -> Annotations:
@@ -54,7 +54,7 @@ def read(folder: Path) -> Annotations:
         splits[split] = tuple(clips)
     if not splits:
         need(folder, *(names[0] for names in _DESCRIPTION.values()))
-    return Annotations("lsmdc", splits)
+    return Annotations("lsmdc", splits, cut=True)
 
 
 def read_multiple_choice(folder: Path, split: str) -> tuple[MultipleChoice, ...]:

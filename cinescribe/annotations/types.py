@@ -1,7 +1,9 @@
 """What every captioned data set is to the rest: clips with captions in splits, and LSMDC's two tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from cinescribe.errors import UsageError
 
 BLANK = "_____"  # how LSMDC writes the missing word
 
@@ -30,10 +32,24 @@ class Annotations:
     Attributes:
         name: of the data set.
         splits: such as train, validation, test; clips in the order of the files.
+        cut: a video is the clip alone, and the clip's times are those of the film that it was cut from.
     """
 
     name: str
     splits: Mapping[str, tuple[CaptionedClip, ...]]
+    cut: bool = False
+
+    def clips(self, split: str) -> tuple[CaptionedClip, ...]:
+        """The clips of a split as parts of their videos: those that were cut out are the whole video.
+
+        Raises:
+            UsageError: there is no such split; tells those that there are.
+        """
+        if split not in self.splits:
+            raise UsageError(f"{self.name}: no split {split!r}; there are: {', '.join(self.splits)}")
+        if self.cut:
+            return tuple(replace(clip, start=None, end=None) for clip in self.splits[split])
+        return self.splits[split]
 
 
 @dataclass(frozen=True, slots=True)

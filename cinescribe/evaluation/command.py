@@ -1,5 +1,7 @@
 """`cinescribe evaluate`: how well a search ranks, and a page of what it got wrong.
 
+cinescribe evaluate --model SEED0/best SEED1/best SEED2/best --data DIR --annotations NAME --out RUN
+                                         trained models: write their run, a table each, and score it
 cinescribe evaluate RUN                  the folder of a run, with a table of similarities for each seed
 cinescribe evaluate RUN-A RUN-B RUN-C    one model a folder, over the same texts and videos
 """
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from cinescribe.annotations.catalogue import DATA_SETS
 from cinescribe.errors import CinescribeError
 from cinescribe.evaluation import page
 from cinescribe.evaluation.run import Run, read_run
@@ -24,15 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the scores and write the page; 2 with one message when a user can mend it."""
     parser = argparse.ArgumentParser(
         prog="cinescribe evaluate",
-        description="How well a search ranks: recall, median and mean rank, from tables of similarities.",
+        usage="%(prog)s RUN... [options]\n"
+        "       %(prog)s --model DIR... --data DIR --annotations NAME --out RUN [options]",
+        description="How well a search ranks: recall, median and mean rank, from trained models or from "
+        "tables of similarities.",
     )
     parser.add_argument(
         "runs",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="RUN",
         help="folder with similarity tables, texts.jsonl, videos.jsonl",
     )
+    _add_models(parser)
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="page of the worst queries (default RUN/worst.html)"
@@ -42,13 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--worst", type=int, default=50, metavar="N", help="queries on the page (default %(default)s)"
     )
     arguments = parser.parse_args(argv)
+    if bool(arguments.runs) == bool(arguments.model):
+        parser.error("give the folders of runs, or --model")
+    if arguments.model and None in (arguments.data, arguments.annotations, arguments.out):
+        parser.error("--model needs --data, --annotations and --out")
     try:
-        run = read_run(arguments.runs)
+        runs = arguments.runs or [_written(arguments)]
+        run = read_run(runs)
         forward, backward, ranks = evaluate(run)
-        target = arguments.page or arguments.runs[0] / "worst.html"
+        target = arguments.page or runs[0] / "worst.html"
         films = _films(arguments.media) if arguments.media else {}
         failures = page.worst(run, ranks, max(0, arguments.worst))
-        title = f"Retrieval: {arguments.runs[0].resolve().name}"
+        title = f"Retrieval: {runs[0].resolve().name}"
         target.write_text(
             page.render(run, title, (forward, backward), failures, Thumbnails(films)), encoding="utf-8"
         )
@@ -67,6 +79,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(_lines(forward, backward)))
     print(f"the worst queries: {target}")
     return 0
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    models = parser.add_argument_group("trained models (ce, jsfusion, ct-san, prompting-clip, tan)")
+    models.add_argument(
+        "--model", type=Path, nargs="+", metavar="DIR", help="such as run/best; several are as many seeds"
+    )
+    models.add_argument("--data", metavar="DIR", help="folder or s3:// prefix with the tables that they read")
+    models.add_argument(
+        "--annotations", choices=DATA_SETS, metavar="NAME", help=f"one of {', '.join(DATA_SETS)}"
+    )
+    models.add_argument("--annotations-at", default="", metavar="DIR", help="of its files; default --data")
+    models.add_argument("--split", default="test", metavar="NAME", help="default: %(default)s")
+    models.add_argument("--out", type=Path, metavar="RUN", help="folder where the run is written")
+    models.add_argument("--ensemble", action="store_true", help="the models are one: their tables' mean")
+    models.add_argument(
+        "--leave-out", action="store_true", help="score without the clips that the model can't see"
+    )
+
+
+def _written(arguments: argparse.Namespace) -> Path:
+    """Write the run of the models that were given; its folder."""
+    from cinescribe.evaluation.writing import write  # torch and the models
+
+    given = arguments
+    left, count = write(
+        given.model,
+        given.data,
+        given.annotations,
+        given.annotations_at,
+        given.split,
+        given.out,
+        ensemble=given.ensemble,
+        leave_out=given.leave_out,
+    )
+    if left:
+        print(f"cinescribe: {left} of {count} clips left out, which the model can't see", file=sys.stderr)
+    return Path(given.out)
 
 
 def _films(folder: str) -> dict[str, Path]:

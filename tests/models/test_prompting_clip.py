@@ -7,7 +7,6 @@ import pytest
 import torch
 from open_clip.transformer import QuickGELU, TextTransformer
 
-from cinescribe.annotations.types import CaptionedClip
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.metrics.detection import ActionSpan, mean_average_precision
 from cinescribe.models import prompting_clip_files
@@ -22,7 +21,7 @@ from cinescribe.models.prompting_clip import (
 )
 from cinescribe.models.prompting_clip_files import Inputs
 from cinescribe.models.prompting_clip_localisation import detect, fit_actionness, propose
-from cinescribe.models.prompting_clip_search import PromptingCLIPSearch, write_retrieval_run
+from cinescribe.models.prompting_clip_search import PromptingCLIPSearch
 
 NAMES = ["jump", "ride a bicycle", "brush hair"]
 
@@ -239,7 +238,7 @@ def test_actions_are_found_and_named_in_two_stages() -> None:
         fit_actionness([(seen, 2.0, [])])
 
 
-def test_vectors_for_search_give_the_models_scores(model: PromptingCLIP, tmp_path: Path) -> None:
+def test_vectors_for_search_give_the_models_scores(model: PromptingCLIP) -> None:
     search = PromptingCLIPSearch(model, Inputs("eye", 2.0))
     features = clips(1, 20)[0].numpy()
     windows = [(0.0, 3.0), (4.0, 10.0)]
@@ -250,5 +249,3 @@ def test_vectors_for_search_give_the_models_scores(model: PromptingCLIP, tmp_pat
     assert not search.window_vectors(np.full((4, 64), np.nan), [(0.0, 1.0)]).any()
     with pytest.raises(UsageError, match="features of 3 numbers"):
         search.window_vectors(np.zeros((4, 3)), windows)
-    with pytest.raises(UsageError, match="no features eye"):
-        write_retrieval_run(search, str(tmp_path), [CaptionedClip("a", 0, 1, ("x",))], tmp_path / "r", 0)

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 from cinescribe import tables
 from cinescribe.cineworld.experts import HZ, SEES, write_experts
 from cinescribe.cineworld.world import WorldSettings, write_world
 from cinescribe.encoders.experts import expert_inputs
 from cinescribe.errors import UsageError
-from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks
+from cinescribe.evaluation.run import read_run
+from cinescribe.evaluation.scores import evaluate
+from cinescribe.evaluation.writing import write
 from cinescribe.models import collaborative_experts_files
 from cinescribe.models.collaborative_experts_search import encode_windows
 from train import folder, loop, recipes
 from train.order import picks
 from train.recipe import Pick
-from train.recipes import ce, ce_data, ce_run
+from train.recipes import ce, ce_data
 from train.recipes.ce_data import Clips
 from train.settings import Settings
 
@@ -94,8 +95,8 @@ def test_clips_hold_what_the_experts_saw_in_them(world: str) -> None:
         assert batch.texts[row] in clip.captions
         assert clip.start is not None
         assert clip.end is not None
-        own = expert_inputs(world, clip.video_id, clip.start, clip.end, data.experts)
-        for number, expert in enumerate(data.experts):
+        own = expert_inputs(world, clip.video_id, clip.start, clip.end, data.seen.experts)
+        for number, expert in enumerate(data.seen.experts):
             given, expected = batch.experts[expert.name][row], own[expert.name]
             assert bool(batch.available[row, number]) == (expected is not None)
             if expected is None:
@@ -184,19 +185,16 @@ def test_it_learns_to_find_clips(world: str, tmp_path: Path) -> None:
     learned = recipe.score(recipe.evaluate(saved.model, seen, range(len(seen))))
     assert learned["t2v_mean"] < 0.5 * (len(seen) + 1) / 2  # half of guessing
     # So does the run that `cinescribe evaluate` scores.
-    given = ["--data", world, "--annotations", "cineworld-howtos", "--split", "validation"]
-    out = tmp_path / "ranked"
-    assert ce_run.main(["--model", str(tmp_path / "run" / "last"), *given, "--out", str(out)]) == 0
-    table = load_file(out / "similarity-0.safetensors")["similarity"]
-    owners = [json.loads(line)["video"] for line in (out / "texts.jsonl").read_text().splitlines()]
-    ranks = score_ranks(text_to_video_ranks(table, owners))
-    assert ranks.mean_rank == pytest.approx(last["t2v_mean"], rel=1e-4)
+    write([tmp_path / "run" / "last"], world, "cineworld-howtos", "", "validation", tmp_path / "ranked")
+    forward, backward, _ = evaluate(read_run([tmp_path / "ranked"]))
+    assert forward.mean["MnR"] == pytest.approx(last["t2v_mean"], rel=1e-4)
+    assert backward.mean["MnR"] == pytest.approx(last["v2t_mean"], rel=1e-4)
     # And windows of a film, as an index would hold them, are what the clips are.
     clip = held_out.clips[0]
     assert clip.start is not None
     assert clip.end is not None
     window = encode_windows(saved, world, clip.video_id, [(clip.start, clip.end)])
-    experts, available = held_out.inputs([clip])
+    experts, available = held_out.seen.inputs([clip])
     whole = saved.model.encode_clips(experts, available)
     torch.testing.assert_close(window.vectors, whole.vectors)
     assert torch.equal(window.available, whole.available)

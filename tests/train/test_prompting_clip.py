@@ -11,7 +11,7 @@ from cinescribe.cineworld.world import WorldSettings, write_world
 from cinescribe.errors import UsageError
 from cinescribe.evaluation.run import read_run
 from cinescribe.evaluation.scores import evaluate
-from cinescribe.models import prompting_clip_search
+from cinescribe.evaluation.writing import write
 from cinescribe.models.prompting_clip_search import PromptingCLIPSearch
 from tests.train.worlds import ACTIONS, write_film
 from train import folder, loop, recipes
@@ -81,8 +81,7 @@ def test_sentences_are_learned_and_evaluated(root: Path, tmp_path: Path) -> None
     # Four clips show the same action: the own one is at best second or third of them.
     assert numbers["recall5"] > 80  # about 16 by chance
     model, alike = tmp_path / "run" / "last", tmp_path / "alike"
-    told = ["--data", str(root), "--annotations", "clips", "--split", "validation", "--out", str(alike)]
-    assert prompting_clip_search.main([str(model), *told]) == 0
+    write([model], str(root), "clips", "", "validation", alike)
     forward, _, _ = evaluate(read_run([alike]))
     assert forward.queries == 32
     assert forward.mean["R@5"] > 80

@@ -18,12 +18,6 @@ from cinescribe.encoders import text_tokens
 from cinescribe.encoders.experts import Expert
 from cinescribe.encoders.words import WORD2VEC
 from cinescribe.errors import UsageError
-from cinescribe.metrics.retrieval import (
-    RetrievalScores,
-    score_ranks,
-    text_to_video_ranks,
-    video_to_text_ranks,
-)
 from cinescribe.models import collaborative_experts_files
 from cinescribe.models.collaborative_experts import (
     Aggregation,
@@ -38,7 +32,7 @@ from cinescribe.models.collaborative_experts import (
 from cinescribe.models.margin_ranking import max_margin_loss
 from cinescribe.models.ranger import Ranger
 from train.recipe import Data, NoStep, Optimisation, Outcome, Split, option
-from train.recipes import ce_data
+from train.recipes import ce_data, clip_scores
 from train.recipes.ce_data import ClipBatch, Clips
 
 # The rows of Table 6 (left), and the paper's equations: how experts come together, and whether the text
@@ -171,12 +165,12 @@ class Retrieval(NoStep):
             raise TypeError(f"not clips: {data}")
         options = self.options
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._text, self._experts = text_tokens.load(options.text, device), data.experts
+        self._text, self._experts = text_tokens.load(options.text, device), data.seen.experts
         aggregation, mixture = VARIANTS[options.variant]
         config = CEConfig(
             experts=tuple(
                 ExpertConfig(expert.name, expert.dim, self._clusters.get(expert.name, 0), expert.tokens)
-                for expert in data.experts
+                for expert in data.seen.experts
             ),
             text=TextConfig(self._text.dim, self._clusters["text"], options.ghosts, self._tokens["text"]),
             width=options.width,
@@ -209,7 +203,7 @@ class Retrieval(NoStep):
         found = []
         for first in range(0, len(items), self.options.batch):
             clips = [data.clips[item] for item in items[first : first + self.options.batch]]
-            experts, available = data.inputs(clips)
+            experts, available = data.seen.inputs(clips)
             moved = {name: value.to(_device(model)) for name, value in experts.items()}
             seen = network.encode_clips(moved, available.to(_device(model)))
             for row, clip in enumerate(clips):
@@ -230,9 +224,7 @@ class Retrieval(NoStep):
             self._widths,
             _ROWS,
         ).numpy()
-        found = score_ranks(text_to_video_ranks(table, owners))
-        back = score_ranks(video_to_text_ranks(table.T, owners))
-        return {"geometric_mean": found.geometric_mean, **_told("t2v", found), **_told("v2t", back)}
+        return clip_scores.retrieval(table, owners)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """As `cinescribe.models.collaborative_experts_files` reads it."""
@@ -289,8 +281,3 @@ def _device(model: nn.Module) -> torch.device:
 
 def _stacked(parts: Sequence[Any]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(parts))
-
-
-def _told(direction: str, scores: RetrievalScores) -> dict[str, float]:
-    told = {f"{direction}_r{k}": value for k, value in scores.recall.items()}
-    return {**told, f"{direction}_median": scores.median_rank, f"{direction}_mean": scores.mean_rank}

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from cinescribe.annotations.types import CaptionedClip, FillIn, MultipleChoice
 from cinescribe.errors import UsageError
+from cinescribe.models.clip_frames import ClipFrames, Timed
 from cinescribe.models.vocabulary import END, PADDING, Vocabulary
 from train.recipe import Pick
 from train.recipes.clip_tasks import (
     BlankBatch,
-    ClipFrames,
     PairBatch,
-    Timed,
     blank_batch,
     other_clips,
     pair_batch,

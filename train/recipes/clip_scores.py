@@ -1,31 +1,27 @@
-"""The numbers that JSFusion and CT-SAN are judged by."""
+"""The numbers that the recipes of clips and sentences are judged by."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cinescribe.metrics.captioning import score_captions
 from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks, video_to_text_ranks
 
-Row = tuple[int, Sequence[float]]  # the video that a text is of, and its scores with all videos
 
+def retrieval(table: NDArray[Any], owners: NDArray[np.int64]) -> Mapping[str, float]:
+    """Recall in percent and ranks, both ways, and the geometric mean of R@1, 5 and 10 of texts.
 
-def retrieval(rows: Sequence[Row]) -> Mapping[str, float]:
-    """Recall in percent and ranks, of texts among the videos and of videos among the texts."""
-    if not rows:
-        return {}
-    table = np.asarray([scores for _, scores in rows])
-    owners = np.asarray([owner for owner, _ in rows])
-    numbers: dict[str, float] = {}
-    for name, ranks in (
-        ("t2v", text_to_video_ranks(table, owners)),
-        ("v2t", video_to_text_ranks(table.T, owners)),
-    ):
-        scores = score_ranks(ranks)
-        numbers |= {f"{name}_r{k}": scores.recall[k] for k in (1, 5, 10)}
-        numbers |= {f"{name}_median": scores.median_rank, f"{name}_mean": scores.mean_rank}
-        if name == "t2v":
-            numbers["geometric_mean"] = scores.geometric_mean
+    Args:
+        table: [texts, videos] scores.
+        owners: [texts] number of the video each is of.
+    """
+    forward = score_ranks(text_to_video_ranks(table, owners))
+    numbers = {"geometric_mean": forward.geometric_mean}
+    for way, scores in (("t2v", forward), ("v2t", score_ranks(video_to_text_ranks(table.T, owners)))):
+        numbers |= {f"{way}_r{k}": value for k, value in scores.recall.items()}
+        numbers |= {f"{way}_median": scores.median_rank, f"{way}_mean": scores.mean_rank}
     return numbers
 
 

@@ -4,8 +4,7 @@ The concept detector is trained with the description; the other tasks take it ov
 it on. All losses have the penalty of the attentions and the loss of the concepts beside their own.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,23 @@ from torch import Tensor, nn
 from cinescribe.errors import UsageError
 from cinescribe.models import ct_san_files
 from cinescribe.models.concepts import concept_words
-from cinescribe.models.ct_san import CTSANConfig, Task, Watched, Watcher, concept_loss, joined
+from cinescribe.models.ct_san import CTSANConfig, Task, Watched, Watcher, concept_loss
 from cinescribe.models.ct_san_decoding import describe
+from cinescribe.models.ct_san_retrieval import score_clips
 from cinescribe.models.ct_san_tasks import (
     Choice,
     Description,
     FillIn,
     Retrieval,
     build,
-    score_table,
     transfer,
 )
 from cinescribe.models.ranking import ranking_loss
 from cinescribe.models.vocabulary import Vocabulary, word_vectors, words_of
-from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
-from train.recipes import clip_scores
-from train.recipes.clip_examples import Blanks, Choices, Matches, Reading, SentenceBatch, Sentences
-from train.recipes.clip_tasks import BlankBatch, ClipFrames, PairBatch, Source
+from train.recipe import Data, Optimisation, Outcome, Pick, option
+from train.recipes.clip_examples import Blanks, Choices, Matches, SentenceBatch, Sentences
+from train.recipes.clip_recipe import ClipRecipe
+from train.recipes.clip_tasks import BlankBatch, PairBatch
 
 _EVALUATED = 32  # clips at once
 
@@ -79,32 +78,21 @@ class MatchOptions(Options):
     candidates: int = option(5, "of a question; of retrieval [gap], as multiple choice has")
 
 
-class _CTSANRecipe(NoStep, ABC):
+class _CTSANRecipe(ClipRecipe):
     name: str
     task: Task
-    best: tuple[str, ...] = ("accuracy",)
+    most_frames, most_words = CTSANConfig().frames, CTSANConfig().words
     Options: type[Options] = Options
 
     def __init__(self, options: Any) -> None:
-        self.options = options
-        self._vocabulary: Vocabulary | None = None
+        super().__init__(options)
         self._concepts: list[int] = []
 
-    def data(self, root: str, split: Split) -> Data:
-        """Clips whose videos have all features; words and concepts are those of the training captions."""
-        options = self.options
-        source = Source(options.annotations, options.annotations_at or root, options.validation)
-        frames = ClipFrames(root, options.features, options.hz, CTSANConfig().frames, source.whole)
-        if self._vocabulary is None:
-            captions = [text for clip in source.clips("train") for text in clip.captions]
-            self._vocabulary = Vocabulary.of(captions, options.least)
-            self._concepts = concept_words(captions, self._vocabulary, options.concepts)
-        reading = Reading(frames, self._vocabulary, CTSANConfig().words)
-        return self._examples(source, split, reading)
-
-    @abstractmethod
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Data:
-        """The examples of a split for the task."""
+    def _learn_words(self, captions: Sequence[str]) -> Vocabulary:
+        """The concepts, too, are words of the training captions."""
+        vocabulary = super()._learn_words(captions)
+        self._concepts = concept_words(captions, vocabulary, self.options.concepts)
+        return vocabulary
 
     def model(self, data: Data) -> nn.Module:
         """All weights random but the words' vectors, and the concept detector where it is taken over."""
@@ -137,13 +125,6 @@ class _CTSANRecipe(NoStep, ABC):
         names = [name.strip() for name in self.options.features.split(",")]
         saved = ct_san_files.SavedCTSAN(model, self.task, self._vocabulary, names, self.options.hz)
         ct_san_files.save(saved, folder)
-
-    def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """Percent of the questions."""
-        return clip_scores.accuracy(results)
-
-    def _first(self, examples: Sequence[Any], split: Split) -> list[Any]:
-        return list(examples) if split == "train" else list(examples)[: self.options.most or None]
 
     def _outcome(
         self, own: Tensor, penalty: Tensor, watched: Watched, captions: Sequence[str], **metrics: Tensor
@@ -179,10 +160,6 @@ class Describing(_CTSANRecipe):
     best = ("cider",)
     Options = DescriptionOptions
 
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Sentences:
-        clips = self._first(reading.frames.having(source.clips(split), self.options.annotations), split)
-        return Sentences(clips, reading, training=split == "train")
-
     def loss(self, model: nn.Module, batch: Any) -> Outcome:
         """Eq. 4.14."""
         if not isinstance(model, Description) or not isinstance(batch, SentenceBatch):
@@ -208,20 +185,12 @@ class Describing(_CTSANRecipe):
                 said.append((tuple(data.examples[item][1]), data.reading.vocabulary.text(beams[0].words)))
         return said
 
-    def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """BLEU, ROUGE-L, CIDEr."""
-        return clip_scores.captions(results)
-
 
 class FillingIn(_CTSANRecipe):
     """`ct-san-fill-in`."""
 
     name = "ct-san-fill-in"
     task = "fill-in"
-
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Blanks:
-        questions = reading.frames.having(source.blanks(split), self.options.annotations)
-        return Blanks(self._first(questions, split), reading, training=split == "train")
 
     def loss(self, model: nn.Module, batch: Any) -> Outcome:
         """Eq. 4.20."""
@@ -285,10 +254,6 @@ class Choosing(_Matching):
     name = "ct-san-choice"
     task = "choice"
 
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Choices:
-        questions = reading.frames.having(source.choices(split), self.options.annotations)
-        return Choices(self._first(questions, split), reading, max(0, self.options.candidates - 5))
-
     def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
         """Whether each question is answered right."""
         if not isinstance(data, Choices):
@@ -307,28 +272,16 @@ class Retrieving(_Matching):
     task = "retrieval"
     best = ("geometric_mean",)
 
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Matches:
-        clips = self._first(reading.frames.having(source.clips(split), self.options.annotations), split)
-        return Matches(clips, reading, self.options.candidates)
-
     def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
         """For each caption its clip's number and its scores with all clips."""
         if not isinstance(model, Retrieval) or not isinstance(data, Matches):
             raise TypeError(f"can't evaluate {model} on {data}")
         if not items:
             return []
-        device, parts = model.out.weight.device, []
-        for start in range(0, len(data.clips), _EVALUATED):
-            frames, counts = data.reading.frames.batch(data.clips[start : start + _EVALUATED])
-            parts.append(model.watcher.watch(frames.to(device), counts.to(device)))
         chosen = [data.examples[item] for item in items]
-        ids, counts = data.reading.vocabulary.batch([text for _, text in chosen], data.reading.words)
-        table = score_table(model, joined(parts), ids.to(device), counts.to(device))
+        reading, texts = data.reading, [text for _, text in chosen]
+        table = score_clips(model, reading.vocabulary, reading.frames, data.clips, texts)
         return [(owner, row.tolist()) for (owner, _), row in zip(chosen, table, strict=True)]
-
-    def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """Recall in percent and ranks, both ways."""
-        return clip_scores.retrieval(results)
 
 
 def _watch(watcher: Watcher, batch: SentenceBatch | BlankBatch | PairBatch) -> Watched:

@@ -5,8 +5,7 @@ together, so parts and workers change the loss only through batch normalisation,
 variance of the part that is computed at once.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from torch import nn
 from cinescribe.errors import UsageError
 from cinescribe.models import jsfusion_files
 from cinescribe.models.jsfusion import VARIANTS, JSFusion, JSFusionConfig
-from cinescribe.models.jsfusion_pairs import encode_texts, encode_videos, score_table
+from cinescribe.models.jsfusion_retrieval import score_clips
 from cinescribe.models.ranking import matrix_loss, ranking_loss, weight_penalty
-from cinescribe.models.vocabulary import SPECIALS, Vocabulary, word_vectors
-from train.recipe import Data, NoStep, Optimisation, Outcome, Pick, Split, option
-from train.recipes import clip_scores
-from train.recipes.clip_examples import Blanks, Choices, Matches, Reading
-from train.recipes.clip_tasks import BlankBatch, ClipFrames, PairBatch, Source
+from cinescribe.models.vocabulary import SPECIALS, word_vectors
+from train.recipe import Data, Optimisation, Outcome, Pick, option
+from train.recipes.clip_examples import Blanks, Choices, Matches
+from train.recipes.clip_recipe import ClipRecipe
+from train.recipes.clip_tasks import BlankBatch, PairBatch
 
 _EVALUATED = 32  # choices or blanks at once
 
@@ -80,10 +79,10 @@ class BlankOptions(Options):
     most: int = option(0, "questions that are evaluated; 0 for all")
 
 
-class _JSFusionRecipe(NoStep, ABC):
+class _JSFusionRecipe(ClipRecipe):
     name: str
     task: jsfusion_files.Task
-    best: tuple[str, ...] = ("accuracy",)
+    most_frames, most_words = JSFusionConfig().frames, JSFusionConfig().words
     Options: type[Options] = MatchOptions
 
     def __init__(self, options: Any) -> None:
@@ -91,22 +90,7 @@ class _JSFusionRecipe(NoStep, ABC):
             raise UsageError(f"--variant {options.variant}: one of {', '.join(VARIANTS)}")
         if "blank_alone" in VARIANTS[options.variant] and self.task != "fill-in":
             raise UsageError(f"--variant {options.variant}: it reads blanks; train jsfusion-fill-in with it")
-        self.options = options
-        self._vocabulary: Vocabulary | None = None
-
-    def data(self, root: str, split: Split) -> Data:
-        """Clips whose videos have all features; the words are those of the training captions."""
-        options = self.options
-        source = Source(options.annotations, options.annotations_at or root, options.validation)
-        frames = ClipFrames(root, options.features, options.hz, JSFusionConfig().frames, source.whole)
-        if self._vocabulary is None:
-            captions = [text for clip in source.clips("train") for text in clip.captions]
-            self._vocabulary = Vocabulary.of(captions, options.least)
-        return self._examples(source, split, Reading(frames, self._vocabulary, JSFusionConfig().words))
-
-    @abstractmethod
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Data:
-        """The examples of a split for the task."""
+        super().__init__(options)
 
     def model(self, data: Data) -> JSFusion:
         """All weights random but the words' vectors."""
@@ -154,10 +138,6 @@ class _JSFusionRecipe(NoStep, ABC):
             right += (scores.argmax(1).cpu() == batch.answers).tolist()
         return right
 
-    def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """Percent of the questions."""
-        return clip_scores.accuracy(results)
-
     def save(self, model: nn.Module, folder: Path) -> None:
         """As `cinescribe.models.jsfusion_files` reads it."""
         if not isinstance(model, JSFusion) or self._vocabulary is None:
@@ -165,9 +145,6 @@ class _JSFusionRecipe(NoStep, ABC):
         names = [name.strip() for name in self.options.features.split(",")]
         saved = jsfusion_files.SavedJSFusion(model, self._vocabulary, self.task, names, self.options.hz)
         jsfusion_files.save(saved, folder)
-
-    def _first(self, examples: Sequence[Any], split: Split) -> list[Any]:
-        return list(examples) if split == "train" else list(examples)[: self.options.most or None]
 
 
 class Retrieval(_JSFusionRecipe):
@@ -177,26 +154,16 @@ class Retrieval(_JSFusionRecipe):
     task = "retrieval"
     best = ("geometric_mean",)
 
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Matches:
-        clips = self._first(reading.frames.having(source.clips(split), self.options.annotations), split)
-        return Matches(clips, reading, self.options.candidates)
-
     def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
         """For each caption its clip's number and its scores with all clips."""
         if not isinstance(model, JSFusion) or not isinstance(data, Matches):
             raise TypeError(f"can't evaluate {model} on {data}")
         if not items:
             return []
-        reading = data.reading
-        videos = encode_videos(model, [torch.from_numpy(reading.frames.read(clip)) for clip in data.clips])
         chosen = [data.examples[item] for item in items]
-        ids, counts = reading.vocabulary.batch([text for _, text in chosen], reading.words)
-        table = score_table(model, videos, encode_texts(model, ids, counts))
+        reading, texts = data.reading, [text for _, text in chosen]
+        table = score_clips(model, reading.vocabulary, reading.frames, data.clips, texts)
         return [(owner, row.tolist()) for (owner, _), row in zip(chosen, table, strict=True)]
-
-    def score(self, results: Sequence[Any]) -> Mapping[str, float]:
-        """Recall in percent and ranks, both ways."""
-        return clip_scores.retrieval(results)
 
 
 class Choice(_JSFusionRecipe):
@@ -211,10 +178,6 @@ class Choice(_JSFusionRecipe):
         if options.candidates < 5:
             raise UsageError(f"--candidates {options.candidates}: a question has five of its own")
 
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Choices:
-        questions = reading.frames.having(source.choices(split), self.options.annotations)
-        return Choices(self._first(questions, split), reading, self.options.candidates - 5)
-
 
 class FillIn(_JSFusionRecipe):
     """`jsfusion-fill-in`."""
@@ -222,10 +185,6 @@ class FillIn(_JSFusionRecipe):
     name = "jsfusion-fill-in"
     task = "fill-in"
     Options = BlankOptions
-
-    def _examples(self, source: Source, split: Split, reading: Reading) -> Blanks:
-        questions = reading.frames.having(source.blanks(split), self.options.annotations)
-        return Blanks(self._first(questions, split), reading, training=split == "train")
 
     def loss(self, model: nn.Module, batch: Any) -> Outcome:
         """Eq. 5.7: cross-entropy of the words."""

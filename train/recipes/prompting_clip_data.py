@@ -113,10 +113,7 @@ def read_clips(
     """
     if storage.is_s3(root):
         raise UsageError(f"{root}: annotations are read from a folder; give it as --annotations-at")
-    splits = load(annotations, root).splits
-    if split not in splits:
-        raise UsageError(f"{root}: {annotations} has no split {split!r}; it has {', '.join(splits)}")
-    clips = [clip for clip in splits[split] if clip.captions]
+    clips = [clip for clip in load(annotations, root).clips(split) if clip.captions]
     missing = sorted({clip.video_id for clip in clips if clip.video_id not in store})
     if missing:
         raise UsageError(f"{len(missing)} videos of {annotations} have no features {features}: {missing[0]}")
