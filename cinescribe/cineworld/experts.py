@@ -12,18 +12,16 @@ clips of both have several experts, of which some lack in some clips.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cinescribe import storage, tables
-from cinescribe.cineworld.howto import Narration
+from cinescribe import tables
 from cinescribe.cineworld.seen import Seen, see_film, see_howto
+from cinescribe.cineworld.stored import read_world
 from cinescribe.cineworld.vision import LATENT, Array, Eye
 from cinescribe.cineworld.world import VERSION, World, WorldSettings
 from cinescribe.encoders.protocol import EncoderSpec
@@ -88,19 +86,19 @@ def write_experts(root: str) -> int:
     Raises:
         UsageError: there is no world, or one of another version.
     """
-    told = _told(root)
-    world = World(_settings(told))
+    stored = read_world(root)
+    world = World(stored.settings)
     experts = eyes(world.settings)
-    for index in range(told["films"]):
+    for index in range(stored.films):
         film = world.film(index)
         for name, eye in experts.items():
             seen = see_film(eye, film.scenes, film.shots, film.story.characters, HZ)
             _write(root, f"film-{index:05}", name, features(eye, seen, film.story.seed))
-    for index in range(told["videos"]):
+    for index in range(stored.videos):
         video = world.howto(index)
         for name, eye in experts.items():
             _write(root, f"howto-{index:05}", name, features(eye, see_howto(eye, video), video.seed))
-    return int(told["films"]) + int(told["videos"])
+    return stored.films + stored.videos
 
 
 def _write(root: str, film_id: str, name: str, values: NDArray[np.float16]) -> None:
@@ -112,21 +110,6 @@ def _write(root: str, film_id: str, name: str, values: NDArray[np.float16]) -> N
     chunk = (0, 0.0, float(row["duration"]))
     made = tables.feature_row(ref, chunk, spec, 0, values, {"eye": f"cineworld-{VERSION}"})
     tables.write_row(root, f"features/{name}", film_id, made, chunk=0)
-
-
-def _told(root: str) -> dict[str, Any]:
-    address = storage.join(root, "world.json")
-    if not storage.exists(address):
-        raise UsageError(f"{address}: no world there; make one with `cinescribe world --out {root}`")
-    told: dict[str, Any] = json.loads(storage.read_bytes(address))
-    if told.get("version") != VERSION:
-        raise UsageError(f"{address}: of version {told.get('version')}, not {VERSION}; make the world anew")
-    return told
-
-
-def _settings(told: dict[str, Any]) -> WorldSettings:
-    rest = {name: value for name, value in told.items() if name not in ("version", "films", "videos")}
-    return WorldSettings(**{**rest, "narration": Narration(**rest["narration"])})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

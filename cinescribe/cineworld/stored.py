@@ -1,6 +1,7 @@
-"""A world that was written: its settings, from its folder."""
+"""A world that was written: its settings and its size, from its folder."""
 
 import json
+from dataclasses import dataclass
 
 from cinescribe import storage
 from cinescribe.cineworld.howto import Narration
@@ -8,8 +9,22 @@ from cinescribe.cineworld.world import VERSION, WorldSettings
 from cinescribe.errors import UsageError
 
 
+@dataclass(frozen=True, slots=True)
+class StoredWorld:
+    """The settings of a world, and how many films and how-to videos of it were written."""
+
+    settings: WorldSettings
+    films: int
+    videos: int
+
+
 def read_settings(root: str) -> WorldSettings:
-    """The settings of the world in a folder or under an `s3://` prefix.
+    """The settings of the world in a folder or under an `s3://` prefix. Raises as `read_world`."""
+    return read_world(root).settings
+
+
+def read_world(root: str) -> StoredWorld:
+    """What the world in a folder or under an `s3://` prefix is.
 
     Raises:
         UsageError: there is no world, or one of another version.
@@ -24,4 +39,5 @@ def read_settings(root: str) -> WorldSettings:
             f"{address}: of another version of Cineworld; make the world anew in an empty folder"
         )
     known = {name: found[name] for name in WorldSettings.__dataclass_fields__ if name in found}
-    return WorldSettings(**{**known, "narration": Narration(**known["narration"])})
+    settings = WorldSettings(**{**known, "narration": Narration(**known["narration"])})
+    return StoredWorld(settings, int(found["films"]), int(found["videos"]))
