@@ -15,6 +15,7 @@ from cinescribe.evaluation.scores import NAMES, Ranks, Scores
 from cinescribe.evaluation.thumbnails import Thumbnails
 
 TOP = 5  # videos shown of those found
+RIGHT = "Right"
 
 _STYLE = """
 /* Colours are said outright: a checker of contrast can't see those of the system. */
@@ -25,17 +26,18 @@ _STYLE = """
 html { background: var(--page); color: var(--ink); }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 0 auto; padding: 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child { text-align: left; }
 section { border-top: 2px solid var(--line); margin-top: 2rem; }
+h1, h2 { overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 1rem 0 .25rem; }
 ol { display: flex; flex-wrap: wrap; gap: 1rem; padding: 0; list-style: none; }
 li { width: 12rem; }
 figure { margin: 0; }
 img, .none { width: 12rem; min-height: 6.75rem; background: var(--box); display: block; }
 .none { display: flex; align-items: center; justify-content: center; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
-.right img, .right .none { outline: 4px solid var(--right); }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; margin-top: .4rem; }
+.right img, .right .none { outline: 4px solid var(--right); outline-offset: -4px; }
 .right strong { color: var(--right); }
 """
 
@@ -92,15 +94,17 @@ def render(
         f"<h1>{escape(title)}</h1>",
         _scores(run, scores),
         f"<p>The {len(failures)} worst placed of {len(run.texts)} texts"
-        f"{f', seed {escape(seed)}' if seed else ''}: the right video first, then the {TOP} found.</p>",
+        f"{f', seed {escape(seed)}' if seed else ''}: the right video first, then the "
+        f"{min(TOP, len(run.videos))} found, with how alike each is.</p>",
     ]
     for number, failure in enumerate(failures, 1):
         text = run.texts[failure.text]
         parts += [
             f'<section aria-labelledby="q{number}">',
             f'<h2 id="q{number}">{escape(text.text)}</h2>',
-            f"<p>Rank {failure.rank:g} of {len(run.videos)}.</p><ol>",
-            _figure(run, thumbnails, text.video, "Right", failure.own, right=True),
+            # Said to be a list, which one browser's screen reader takes from a list without marks.
+            f'<p>Rank {failure.rank:g} of {len(run.videos)}.</p><ol role="list">',
+            _figure(run, thumbnails, text.video, RIGHT, failure.own, right=True),
         ]
         parts += [
             _figure(run, thumbnails, video, f"Found {place}", alike, right=video == text.video)
@@ -111,20 +115,19 @@ def render(
 
 
 def _scores(run: Run, scores: Sequence[Scores]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in NAMES)
+    """A row a number, so that the table fits on a telephone."""
     rows = []
-    for direction, score in zip(("Text to video", "Video to text"), scores, strict=True):
-        cells = "".join(
-            f"<td>{score.mean[name]:.1f}"
-            + (f" ± {score.deviation[name]:.1f}" if score.deviation is not None else "")
-            + "</td>"
-            for name in NAMES
-        )
-        rows.append(f'<tr><th scope="row">{direction}</th>{cells}</tr>')
+    for name in NAMES:
+        cells = []
+        for score in scores:
+            spread = "" if score.deviation is None else f" ± {score.deviation[name]:.1f}"
+            cells.append(f"<td>{score.mean[name]:.1f}{spread}</td>")
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
     seeds = f"{len(run.tables)} seed" + ("s, mean ± deviation" if len(run.tables) > 1 else "")
     return (
-        f"<table><caption>Recall in percent, median and mean rank; {seeds}</caption>"
-        f'<thead><tr><th scope="col">Direction</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f"<table><caption>Recall (R@k) in percent, median (MdR) and mean rank (MnR); {seeds}</caption>"
+        '<thead><tr><td></td><th scope="col">Text to video</th><th scope="col">Video to text</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 
@@ -132,11 +135,13 @@ def _figure(run: Run, thumbnails: Thumbnails, number: int, place: str, alike: fl
     video = run.videos[number]
     where = _where(video)
     picture = thumbnails.of(video)
-    shown = (
-        f'<img src="{picture}" alt="{escape(f"Middle of {where}", quote=True)}">'
-        if picture
-        else '<span class="none">no picture</span>'
-    )
+    shown = ""
+    if picture:
+        shown = f'<img src="{picture}" alt="{escape(f"Middle of {where}", quote=True)}">'
+    elif thumbnails.wanted:
+        shown = '<span class="none">no picture</span>'
+    if right and place != RIGHT:
+        place += ", the right one"  # said in words, too, not by its colour alone
     own = next((text.text for text in run.texts if text.video == number), "")
     told = f"<br>{escape(own)}" if own else ""
     return (

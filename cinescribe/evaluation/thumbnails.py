@@ -24,6 +24,11 @@ class Thumbnails:
         self._films = films
         self._made: dict[Video, str] = {}
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there are films to cut any from."""
+        return bool(self._films)
+
     def of(self, video: Video) -> str:
         """A `data:` address of a JPEG picture, "" where the film isn't there or can't be read."""
         if video not in self._made:

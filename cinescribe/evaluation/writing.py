@@ -79,6 +79,8 @@ def write(
     if storage.is_s3(at):
         raise UsageError(f"{at}: annotations are read from a folder; give it as --annotations-at")
     listed = catalogue.load(annotations, at).clips(split)
+    if not any(clip.captions for clip in listed):
+        raise UsageError(f"{annotations} ({split}): no captions, so there is nothing to search by")
     names = {f"similarity-{number}.safetensors" for number in range(1 if ensemble else len(models))}
     if others := sorted({path.name for path in out.glob("similarity*")} - names):
         raise UsageError(f"{out}: holds another run's {others[0]}; give a new folder as --out")
@@ -115,7 +117,7 @@ def _kind(folder: Path) -> str:
         raise UsageError(
             f"{folder}: no model there ({error}); give the folder best or last of a run of `cinescribe train`"
         ) from error
-    kind = next((kind for kind in KINDS if kind in settings), None)
+    kind = next((kind for kind in KINDS if isinstance(settings, dict) and kind in settings), None)
     if kind is None:
         raise UsageError(f"{folder}: not a model that searches; those are of {', '.join(KINDS)}")
     return kind

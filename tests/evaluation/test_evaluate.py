@@ -116,6 +116,8 @@ def test_the_page_shows_the_worst_first_and_needs_nothing_else(
         colours.append(np.asarray(Image.open(io.BytesIO(data))).mean(axis=(0, 1)).argmax())
     assert colours == [0, 2]
     assert "no picture" in html  # the whole film that isn't there
+    assert html.count("Found 2</strong>") + html.count("Found 2, the right one</strong>") == 2
+    assert html.count(", the right one</strong>") == 2  # "a dog" and "rain" are second of theirs
 
 
 def test_models_in_folders_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
