@@ -1,6 +1,5 @@
 """What the recipes of JSFusion and CT-SAN share: how their tasks' clips and sentences are read and judged."""
 
-from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from train.recipes.clip_examples import Blanks, Choices, Matches, Reading, Sente
 from train.recipes.clip_tasks import Source
 
 
-class ClipRecipe(NoStep, ABC):
+class ClipRecipe(NoStep):
     """A task: "description", "retrieval", "choice" or "fill-in".
 
     Attributes:
