@@ -9,6 +9,7 @@ Each deployment scales by itself; replicas share nothing but the tables and the 
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import HTTPException
@@ -21,6 +22,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cinescribe.errors import UsageError
 from cinescribe.search.query import Answer, Query
+from cinescribe.search.reranking import load_scoring
 from serve import log
 from serve.addresses import check_allowed
 from serve.describing import Asked, Captioner, Described, Prepared, Refused, described_by
@@ -56,6 +58,7 @@ class Arguments(BaseModel):
     upload_mb: Annotated[int, Field(ge=1)] = 64
     describer: Annotated[str, Field(description="folder of an AutoAD")] = ""
     describer_encoder: Annotated[str, Field(description="of its frames, where their name doesn't tell")] = ""
+    reranker: Annotated[str, Field(description="folder of a JSFusion that puts moments in order")] = ""
     caption_batch: Annotated[int, Field(ge=1, description="most clips that are described together")] = 8
     caption_queued: Annotated[int, Field(ge=1, description="most that wait; more get 503")] = 16
     cache: str = ""
@@ -67,6 +70,8 @@ class Arguments(BaseModel):
         check_allowed(self.allow)
         if self.describer_encoder and not self.describer:
             raise UsageError("--describer-encoder: is of the frames of a model; name it with --describer")
+        if self.reranker:
+            load_scoring(Path(self.reranker))  # what is wrong with it is told here, not by a replica
         hashes, secret = read_keys(self.keys_file)
         return Settings(
             root=self.root if self.root.startswith("s3://") else os.path.abspath(self.root),
@@ -83,6 +88,7 @@ class Arguments(BaseModel):
             cache_bytes=self.cache_mb * 2**20,
             log=os.path.abspath(self.log) if self.log else "",
             describing=described_by(self.describer, self.describer_encoder) if self.describer else None,
+            reranker=os.path.abspath(self.reranker) if self.reranker else "",
         )
 
 
@@ -130,6 +136,7 @@ class Search:
             threads=settings.threads,
             device=settings.device,
             refresh_seconds=settings.refresh_seconds,
+            reranker=settings.reranker,
         )
 
     async def find(self, encoded: "EncodedQuery", query: Query) -> Answer | Refusal:
@@ -258,13 +265,14 @@ def build(arguments: Arguments) -> serve.Application:
         )
         return {**options, "autoscaling_config": scaling}
 
-    models = 2 if settings.describing else 1  # that share a GPU
+    models = 1 + bool(settings.describing) + bool(settings.reranker)  # that share a GPU
     gpu = 1.0 / models if settings.device == "cuda" else 0.0
     # Queries on their way to the encoder are few and small; what waits, waits there.
     encoder = serve.deployment(**scaled(4 * arguments.batch, arguments.queued, ENCODER_CPUS, gpu))(
         QueryEncoder
     )
-    search = serve.deployment(**scaled(16, arguments.queued, SEARCH_CPUS))(Search)
+    ranking_gpu = gpu if settings.reranker else 0.0
+    search = serve.deployment(**scaled(16, arguments.queued, SEARCH_CPUS, ranking_gpu))(Search)
     ingress = serve.deployment(**scaled(arguments.ongoing, arguments.queued, INGRESS_CPUS))(
         serve.ingress()(Ingress)
     )

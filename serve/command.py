@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
         "(default: told from the name of the features it was trained on)",
     )  # fmt: skip
     p.add_argument(
+        "--reranker", default="", metavar="MODEL",
+        help="folder of a JSFusion (best/ of `cinescribe train jsfusion-retrieval`) that puts the first 100 "
+        "moments of queries in words in order anew",
+    )  # fmt: skip
+    p.add_argument(
         "--caption-batch", type=int, default=8, metavar="N",
         help="most clips described together (default: %(default)s)",
     )  # fmt: skip

@@ -49,12 +49,19 @@ class Finder(Protocol):
 
 
 class Index:
-    """The index of one process: asked by threads, and looked at again now and then."""
+    """The index of one process: asked by threads, and looked at again now and then.
 
-    def __init__(self, root: str, *, threads: int, device: str, refresh_seconds: float) -> None:
+    Args:
+        root, threads, device, reranker: as of `cinescribe.search.searcher.Searcher`.
+        refresh_seconds: between looks.
+    """
+
+    def __init__(
+        self, root: str, *, threads: int, device: str, refresh_seconds: float, reranker: str = ""
+    ) -> None:
         from cinescribe.search.searcher import Searcher
 
-        self.searcher: Searcher = Searcher(root, threads=threads, device=device)
+        self.searcher: Searcher = Searcher(root, threads=threads, device=device, reranker=reranker)
         self._root, self._refresh = root, refresh_seconds
         self._rows = self._count()
         self._renewal: asyncio.Task[None] | None = None

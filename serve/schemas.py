@@ -79,6 +79,9 @@ class FoundMoment(BaseModel):
     start: float
     end: float
     score: float
+    reranked: float | None = Field(
+        None, description="the re-ranker's score, by which the first moments are in order; null: not asked"
+    )
     why: list[Why]
     thumbnail: str = Field(description="address of a picture of it")
     media: str = Field(description="address of the film")

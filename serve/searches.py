@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LISTS = ("films", "speakers", "roles", "sources")  # form fields that may be given several times
-_PLACE = re.compile(r" ?\([^()]*[/\\][^()]*\)")  # where on the server something is missing, in brackets
+_BRACKETS = re.compile(r" ?\((?:[^()]|\([^()]*\))*\)")
 _ERRORS = declared(400, 401, 403, 408, 413, 422, 502, 503)
 
 
@@ -131,6 +131,7 @@ def _reply(answer: Answer, began: float) -> SearchReply:
             start=moment.start,
             end=moment.end,
             score=moment.score,
+            reranked=moment.reranked,
             why=[Why.of(evidence) for evidence in moment.why],
             thumbnail=thumbnail(moment.film_id, (moment.start + moment.end) / 2),
             media=address("media", moment.film_id),
@@ -138,8 +139,13 @@ def _reply(answer: Answer, began: float) -> SearchReply:
         for moment in answer.moments
     ]
     took = round(1000 * (time.perf_counter() - began), 2)
-    notes = [_PLACE.sub("", note) for note in answer.notes]
+    notes = [_without_places(note) for note in answer.notes]
     return SearchReply(moments=moments, notes=notes, took_ms=took)
+
+
+def _without_places(note: str) -> str:
+    """A note without what stands in brackets of where on the server something is missing."""
+    return _BRACKETS.sub(lambda found: "" if re.search(r"[/\\]", found[0]) else found[0], note)
 
 
 def _upload_body() -> dict[str, Any]:

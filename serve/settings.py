@@ -59,6 +59,8 @@ class Settings:
         names: host names that the service answers to, so that no other name can be made to lead a browser
             here; (): all.
         describing: what describes clips; None: nothing does.
+        reranker: folder of a JSFusion that puts what is found in order, on every machine with a replica; "":
+            nothing does.
     """
 
     root: str
@@ -81,6 +83,7 @@ class Settings:
     log: str = ""
     names: tuple[str, ...] = ()
     describing: Describing | None = None
+    reranker: str = ""
 
     @property
     def cache_folder(self) -> Path:
@@ -100,6 +103,7 @@ def read_keys(keys_file: str) -> tuple[tuple[str, ...], str]:
         UsageError: the file can't be read or holds none, or a key is too short to be safe.
     """
     keys = [key.strip() for key in os.environ.get("CINESCRIBE_API_KEYS", "").split(",")]
+    of_file: list[str] = []
     if keys_file:
         try:
             lines = [line.strip() for line in Path(keys_file).read_text("utf-8").splitlines()]
@@ -112,8 +116,9 @@ def read_keys(keys_file: str) -> tuple[tuple[str, ...], str]:
     keys = sorted({key for key in keys if key})
     for key in keys:
         if len(key) < _SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            where = f"{keys_file}: " if keys_file and key in of_file else "CINESCRIBE_API_KEYS: "
             raise UsageError(
-                f"an API key has fewer than {_SHORTEST_KEY} characters, or others than visible ASCII; "
+                f"{where}an API key has fewer than {_SHORTEST_KEY} characters, or others than visible ASCII; "
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
     hashes = tuple(sha256(key.encode()).hexdigest() for key in keys)

@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--clip", metavar="FILE[@START-END]", help="what looks like this film, or these seconds of it"
     )
+    p.add_argument(
+        "--reranker",
+        default="",
+        metavar="RUN/best",
+        help="a trained JSFusion that puts the first 100 moments of a query in words in order anew",
+    )
     p.add_argument("--json", action="store_true", help="the answer as JSON")
     p.add_argument("--threads", type=int, default=0, metavar="N", help="threads to compute with")
     return p
@@ -74,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cinescribe.search.searcher import Searcher, check_form
 
     check_form(query)  # told at once: opening the index and the encoder takes seconds
-    answer = Searcher(arguments.root, threads=arguments.threads).search(query)
+    searcher = Searcher(arguments.root, threads=arguments.threads, reranker=arguments.reranker)
+    answer = searcher.search(query)
     if arguments.json:
         print(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
     else:
@@ -131,14 +138,19 @@ def show(answer: Answer) -> None:
         console.print("nothing found")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("time", "right"), ("film", "left"), ("score", "right"), ("why", "left")):
-        table.add_column(name, justify=justify, no_wrap=name in ("time", "score"))  # type: ignore[arg-type]
+    reranked = any(moment.reranked is not None for moment in answer.moments)
+    names = ("time", "film", "score", *(("re-ranked",) if reranked else ()), "why")
+    for name in names:
+        table.add_column(
+            name, justify="left" if name in ("film", "why") else "right", no_wrap=name not in ("film", "why")
+        )
     for moment in answer.moments:
         time = f"{clock(moment.start)}-{clock(moment.end)}"
         shown = [e for e in moment.why if e.share > 0] or list(moment.why)
         for k, evidence in enumerate(shown):
-            first = (time, moment.film_id, f"{moment.score:.3f}") if k == 0 else ("", "", "")
-            table.add_row(*first, _why(evidence))
+            anew = "" if moment.reranked is None else f"{moment.reranked:.2f}"
+            first = (time, moment.film_id, f"{moment.score:.3f}", anew)[: len(names) - 1]
+            table.add_row(*(first if k == 0 else [""] * len(first)), _why(evidence))
     console.print(table)
 
 
@@ -154,7 +166,8 @@ def _why(evidence: Evidence) -> "Text":
         "generated": machine,
     }
     who = names.get(evidence.source, "seen")
-    said = Text(evidence.text or f"looks like it ({evidence.similarity:.2f})")
+    found = "finds it alike" if evidence.source == "model" else "looks like it"
+    said = Text(evidence.text or f"{found} ({evidence.similarity:.2f})")
     if evidence.matched:
         said.highlight_words(evidence.matched, "bold underline", case_sensitive=True)
     return Text(f"{who}: ", style="dim").append_text(said)

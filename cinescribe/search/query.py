@@ -89,13 +89,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A stretch of a film, [start, end) seconds, with the evidence for it, the strongest first."""
+    """A stretch of a film, [start, end) seconds, with the evidence for it, the strongest first.
+
+    Attributes:
+        score: of all sources together.
+        reranked: the re-ranker's own score, of no fixed scale; None where it was not asked.
+    """
 
     film_id: str
     start: float
     end: float
     score: float
     why: tuple[Evidence, ...]
+    reranked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

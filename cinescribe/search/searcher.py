@@ -3,7 +3,8 @@
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.errors import UsageError, WeightsError
+from cinescribe.models.jsfusion_rerank import MOST as RERANKED
 from cinescribe.search import filters, fusion, seen
 from cinescribe.search.embedding import EncodedText
 from cinescribe.search.fusion import Hit
 from cinescribe.search.labels import LabelWeigher
 from cinescribe.search.query import ROLES_OF, SOURCES, TEXTS, Answer, Moment, Query, Source
+from cinescribe.search.reranking import Reranker
 from cinescribe.search.store import IndexedFilm, Store, explained, model_of
 from cinescribe.search.texts import TextSearch
 from cinescribe.search.trained import ModelSearch, TrainedEncoder
@@ -38,6 +41,7 @@ class EncodedQuery:
         labels: visual words that mean something like it: label id -> weight in (0, 1].
         clip: float16 [D], unit length: CLIP's vector of the text; None without CLIP.
         model: the text as the index's trained model reads it; None without one, or where it knows no word.
+        missing: why a source can't be asked whose network can't be had.
     """
 
     text: str
@@ -46,6 +50,7 @@ class EncodedQuery:
     labels: Mapping[int, float]
     clip: NDArray[np.float16] | None
     model: EncodedText | None = None
+    missing: Mapping[Source, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,14 @@ class Searcher:
         root: the folder or `s3://` prefix that was indexed.
         threads: of torch, for encoding queries; 0 leaves them.
         device: "cpu" or "cuda".
+        reranker: folder of a JSFusion that scores the first moments of text queries anew; "" for none.
 
     Raises:
-        UsageError: there is no index.
-        WeightsError: the sentence encoder can't be had.
+        UsageError: there is no index, or the re-ranker is none.
+        WeightsError: the sentence encoder or the re-ranker can't be had.
     """
 
-    def __init__(self, root: str, *, threads: int = 0, device: str = "cpu") -> None:
+    def __init__(self, root: str, *, threads: int = 0, device: str = "cpu", reranker: str = "") -> None:
         self.root, self._store = root, Store(root)
         self._threads, self._device = threads, device
         self._encoding = threading.Lock()
@@ -98,13 +104,16 @@ class Searcher:
         self._sentences: SentenceEncoder = SentenceEncoder(made_with, device=device, threads=threads)
         self._matcher: LabelWeigher | None = None
         self._trained = TrainedEncoder(device)
+        self._reranker = Reranker(root, Path(reranker), device) if reranker else None
         self._clip: Any = None
         self._clip_model = ""  # that it is of
         self._no_clip = ""  # why CLIP's weights can't be had
 
     def refresh(self) -> None:
         """Go on with what was committed to the index meanwhile."""
-        self._state = self._open(self._state.model)
+        before, self._state = self._state, self._open(self._state.model)
+        if self._reranker is not None and self._state.films != before.films:
+            self._reranker.forget()
 
     def films(self) -> Mapping[str, IndexedFilm]:
         """The films of the index, by id."""
@@ -146,6 +155,7 @@ class Searcher:
             pictured = clip.encode_text(plain) if clip is not None else [None] * len(plain)
             trained = self._trained.of(state.model.model) if state.model and any(plain) else None
             alike = trained.encode_texts(plain) if trained is not None else [None] * len(plain)
+            missing: dict[Source, str] = {"visual": self._no_clip, "model": self._trained.missing}
         return [
             EncodedQuery(
                 text=words,
@@ -154,6 +164,7 @@ class Searcher:
                 labels=weights,
                 clip=seen_as if words else None,
                 model=read_as if words else None,
+                missing=missing,
             )
             for text, words, vector, weights, seen_as, read_as in zip(
                 texts, plain, vectors, labels, pictured, alike, strict=True
@@ -196,12 +207,19 @@ class Searcher:
                 if source in wanted:
                     searched.append(source)
                     hits += found()
-        moments = fusion.moments(hits, searched, query.limit if not encoded.quotes else MOST)
+        notes = list(self._notes(state, encoded, query, wanted, searched))
+        reranker, most = self._reranker, MOST if encoded.quotes else query.limit
+        if reranker is not None and (encoded.quotes or not encoded.text or query.frames is not None):
+            notes.append("not re-ranked: that is for queries in words alone, without quotes or pictures")
+            reranker = None
+        moments = fusion.moments(hits, searched, max(most, RERANKED) if reranker else most)
         if encoded.quotes:  # what is seen adds to a moment, but says nothing literally
             literal = (TEXTS & {e.source for e in moment.why} for moment in moments)
             moments = tuple(m for m, said in zip(moments, literal, strict=True) if said)[: query.limit]
-        moments = _marked(moments, state.texts, encoded.text)
-        return Answer(moments, tuple(self._notes(state, encoded, query, wanted, searched)))
+        if reranker is not None:
+            anew = reranker.reorder(encoded.text, moments, state.films)
+            moments, notes = anew.moments[: query.limit], [*notes, *filter(None, [anew.note])]
+        return Answer(_marked(moments, state.texts, encoded.text), tuple(notes))
 
     def _hits(self, state: _State, encoded: EncodedQuery, query: Query) -> Iterator[tuple[Source, Any]]:
         """The sources that can answer the query, each with what asks it."""
@@ -267,7 +285,7 @@ class Searcher:
         """What the user should know of how the moments were found."""
         words = "words" in searched
         if encoded.sentence is not None and "visual" in wanted and "visual" not in searched:
-            why = f"CLIP's weights can't be had ({self._no_clip})"
+            why = f"CLIP's weights can't be had ({encoded.missing.get('visual', '')})"
             if state.clip is None:
                 why = "no CLIP features in this index"
             yield f"{why}: what is seen is {'searched by visual words' if words else 'not searched'}"
@@ -276,8 +294,9 @@ class Searcher:
         if encoded.sentence is not None and "model" in wanted and "model" not in searched:
             if state.model is None and "model" in query.filters.sources:
                 yield "no trained model in this index; `cinescribe index --model` adds one"
-            elif state.model is not None and self._trained.missing:
-                yield f"the index's trained model can't be had and is not asked ({self._trained.missing})"
+            elif state.model is not None and encoded.missing.get("model"):
+                told = encoded.missing["model"]
+                yield f"the index's trained model can't be had and is not asked ({told})"
             elif state.model is not None and encoded.model is None:
                 yield "the trained model knows none of these words and is not asked"
         if (query.filters.speakers or query.filters.roles) and not query.filters.sources:

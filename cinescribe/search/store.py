@@ -100,13 +100,7 @@ class FilmRows:
 
 @dataclass(frozen=True, slots=True)
 class IndexModel:
-    """The trained model of the table `model`.
-
-    Attributes:
-        folder: it was loaded from.
-        identity: of its files (`cinescribe.search.embedding.identity_of`).
-        window: seconds of a row.
-    """
+    """The model of the table `model`: where it was, its files (`embedding.identity_of`), seconds of a row."""
 
     folder: str
     identity: str

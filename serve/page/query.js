@@ -1,6 +1,6 @@
 // What is asked and what is watched, as the address says it: shareable, and the way back.
 
-const SOURCES_OF = { said: ["speech"], described: ["description"], generated: ["generated"], seen: ["visual", "words"] };
+const SOURCES_OF = { said: ["speech"], described: ["description"], generated: ["generated"], seen: ["visual", "words", "model"] };
 export const STEP = 20; // moments per page
 const MOST = 100; // the service's limit
 

@@ -28,6 +28,7 @@ function kind(evidence) {
       : ["Machine-made description", "machine-kind"];
   }
   if (evidence.source === "speech") return ["Said", "said-kind"];
+  if (evidence.source === "model") return ["Found by a trained model", "seen-kind"];
   return [evidence.source === "words" ? "Recognised" : "Seen", "seen-kind"];
 }
 
@@ -38,6 +39,7 @@ function quote(evidence, state) {
   if (evidence.source === "words") {
     return element("p", {}, "In the picture: ", ...marked(evidence.text, evidence.matched ?? []));
   }
+  if (evidence.source === "model") return element("p", {}, "A trained model finds it alike.");
   const what = state.given ? (state.text ? "what you gave" : "yours") : "your words";
   return element("p", {}, `The picture is like ${what}.`);
 }
