@@ -16,8 +16,11 @@ import pytest
 
 pytest.importorskip("playwright", reason="the tests of the page need the extra `dev`")
 
+import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
+from cinescribe.cli import main
+from cinescribe.evaluation.run import Text, Video, write_run
 from cinescribe.search.query import Answer, Query
 from serve.finding import Index, LocalFinder, Refusal
 from serve.replies import refusal
@@ -323,34 +326,46 @@ def test_keys_stay_out_of_fields_and_of_the_browsers_own(site: str, visits: Visi
     assert page.locator("video").evaluate("film => film.paused")
 
 
-def test_no_violation_of_the_accessibility_rules(site: str, visits: Visits) -> None:
+def check_accessible(page: Page, place: str) -> None:
+    """No rule of axe's is broken, light or dark, wide or on a telephone, and nothing scrolls sideways."""
     from axe_playwright_python.sync_playwright import Axe
 
+    for scheme in ("light", "dark"):
+        for width in (1280, 320):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 800})
+            found = Axe().run(page).response["violations"]
+            told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+            assert told == [], f"{place}, {scheme}, {width} pixels wide"
+            overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert overflow <= 0, f"{place} scrolls sideways at {width} pixels"
+
+
+def test_no_violation_of_the_accessibility_rules(site: str, visits: Visits) -> None:
     page = visits.open(site)
-
-    def check(place: str) -> None:
-        for scheme in ("light", "dark"):
-            for width in (1280, 320):
-                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                page.set_viewport_size({"width": width, "height": 800})
-                found = Axe().run(page).response["violations"]
-                told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
-                assert told == [], f"{place}, {scheme}, {width} pixels wide"
-                overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                assert overflow <= 0, f"{place} scrolls sideways at {width} pixels"
-
     expect(page.get_by_role("link", name="The last boat goes at six")).to_be_visible()
-    check("library")
+    check_accessible(page, "library")
     ask(page, "a dog and the door")
     expect(page.locator(".moment").first).to_be_visible()
     page.locator("summary", has_text="Filters").click()
-    check("results")
+    check_accessible(page, "results")
     page.locator(".moment a.open").first.click()
     expect(page.get_by_role("list", name="Transcript").get_by_role("button")).to_have_count(4)
     page.get_by_text("How descriptions are given").click()
-    check("player")
+    check_accessible(page, "player")
     page.get_by_role("button", name="Keyboard and help").click()
-    check("dialog")
+    check_accessible(page, "dialog")
+
+
+def test_no_violation_on_the_page_of_an_evaluation(library: Path, visits: Visits, tmp_path: Path) -> None:
+    videos = [Video(KITCHEN, 0, 2), Video(KITCHEN, 2, 6), Video("not there")]
+    texts = [Text("a dog runs", 1), Text("the door", 0), Text("snow", 2)]
+    for seed in range(3):
+        write_run(tmp_path, np.random.default_rng(seed).random((3, 3)), texts, videos, seed)
+    assert main(["evaluate", str(tmp_path), "--media", str(library.parent / "films")]) == 0
+    page = visits.open((tmp_path / "worst.html").as_uri())
+    expect(page.get_by_role("img").first).to_be_visible()
+    check_accessible(page, "evaluation")
 
 
 def test_a_key_is_asked_for_and_a_full_service_is_asked_again(
