@@ -54,7 +54,7 @@ def follow(
     record: Record,
     *,
     strict: bool = False,
-    workers: int = 1,
+    workers: int = 0,
 ) -> bool:
     """Tell what becomes of each unit as it arrives; False when a failure stopped the run (`strict`).
 
@@ -62,14 +62,15 @@ def follow(
         outcomes: as they arrive.
         report, record: of the run.
         strict: stop at the first failure.
-        workers: processes that hold the models.
+        workers: processes that hold the models; 0: none beside this one.
 
     Raises:
         CinescribeError: a fault of the whole run, not of a film.
     """
     events = record.events
     with report, events.metrics as metrics:
-        metrics.show("cinescribe_workers", workers)
+        if workers:
+            metrics.show("cinescribe_workers", workers)
         metrics.show("cinescribe_queue_units", report.waiting)
         for outcome in outcomes:
             if outcome.message and not outcome.stage:

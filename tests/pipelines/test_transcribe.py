@@ -24,7 +24,8 @@ def test_films_become_tables_and_files_and_are_done_once(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out")
-    command = [str(films), "--out", out, "--unnamed"]
+    log = tmp_path / "log.jsonl"
+    command = [str(films), "--out", out, "--unnamed", "--log", str(log)]
     assert main(command, Loudness) == 0
     told = capsys.readouterr().out
     assert ids(out, "films") == ids(out, "speech") == IDS
@@ -44,6 +45,10 @@ def test_films_become_tables_and_files_and_are_done_once(
         assert not read_subtitles(f"{out}/files/loud{ending}")
         assert read_subtitles(f"{out}/files/{IDS[0]}{ending}")
     assert Path(f"{out}/files/soft.rttm").read_text().startswith("SPEAKER soft ")
+
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    done = sorted((e["stage"], e["film_id"]) for e in events if e["event"] == "stage" and e["seconds"] > 0)
+    assert done == [(stage, film_id) for stage in ("films", "speech") for film_id in IDS]
 
     first = {path: path.stat().st_mtime_ns for path in Path(out, "speech").iterdir()}
     assert main(command, Loudness) == 0
