@@ -2,7 +2,7 @@
 
 A part is normalised by its own statistics, and each worker's running ones would follow its own parts alone.
 So every part moves them from where the step began, and the step moves them by the mean of that: whatever
-number of workers computes the parts, all hold the same.
+number of workers computes the parts, all hold the same. A step counts as one batch, too.
 """
 
 from typing import TYPE_CHECKING
@@ -21,13 +21,15 @@ class RunningStatistics:
     def __init__(self, model: "nn.Module") -> None:
         from torch.nn.modules.batchnorm import _BatchNorm
 
+        norms = [one for one in model.modules() if isinstance(one, _BatchNorm) and one.training]
         self._values: list[Tensor] = [
-            value
-            for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.training
-            for value in (module.running_mean, module.running_var)
-            if value is not None
+            value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None
         ]
+        self._batches: list[Tensor] = [
+            norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None
+        ]
+        self._batches_begun = [value.clone() for value in self._batches]
+        self._batches_after = self._batches_begun
         self._begun = [value.clone() for value in self._values]
         self._sums = [value.new_zeros(value.shape) for value in self._values]
         self._weight = 0.0
@@ -37,6 +39,9 @@ class RunningStatistics:
         self._weight += weight
         for value, begun, total in zip(self._values, self._begun, self._sums, strict=True):
             total.add_(value, alpha=weight)
+            value.copy_(begun)
+        self._batches_after = [value.clone() for value in self._batches]
+        for value, begun in zip(self._batches, self._batches_begun, strict=True):
             value.copy_(begun)
 
     def combine(self, world: int) -> None:
@@ -53,3 +58,5 @@ class RunningStatistics:
         means = torch.split(flat[:-1] / flat[-1], [value.numel() for value in self._values])
         for value, mean in zip(self._values, means, strict=True):
             value.copy_(mean.view_as(value))
+        for value, after in zip(self._batches, self._batches_after, strict=True):
+            value.copy_(after)

@@ -82,3 +82,4 @@ def test_all_workers_hold_the_same_whatever_their_number(tmp_path: Path) -> None
     for name in ("running_mean", "running_var"):
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], one[name])
+    assert [found["num_batches_tracked"].item() for found in (one, first, second)] == [2, 2, 2]
