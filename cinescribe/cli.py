@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Commands that parse their own arguments: what they do, and the module whose `main(argv)` does it.
 COMMANDS = {
+    "plan": ("what a run would take: hours, machines and cost, from measured rates", "pipelines.estimate"),
     "transcribe": ("films to clean speech, with audio description set apart", "pipelines.transcribe"),
     "extract": ("films to features: what is seen and heard, by frozen encoders", "pipelines.extract"),
     "index": ("tables of speech and features to an index of moments", "pipelines.index"),

@@ -158,6 +158,11 @@ def settings_of(out: str, pipeline: str) -> Mapping[str, object]:
     return _read(address(out, pipeline))[1] or {}
 
 
+def films_of(out: str, pipeline: str) -> Mapping[str, FilmRef]:
+    """The films, by id, as that pipeline last knew them; empty when it never ran on the folder."""
+    return _read(address(out, pipeline))[0]
+
+
 def standing(out: str, films: Iterable[FilmRef], stages: Sequence[str]) -> dict[str, Standing[str]]:
     """Where each stage stands on these films, from one listing of each table."""
     errors = tables.written_names(out, "errors")

@@ -1,0 +1,173 @@
+"""What an hour of film costs in each stage, as `benchmarks.rates` measures it, and what a cluster has.
+
+Rates are of one machine and one film, whatever the cluster is: the file says which, and the plan repeats it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cinescribe.errors import UsageError
+
+SHIPPED = "rates.json"
+LAPTOP = "laptop"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a stage, for an hour of film.
+
+    Attributes:
+        core_seconds: of one CPU core, the least and the most that was measured.
+        gpu_seconds: of one GPU; 0 where it was measured without.
+        start_seconds: of one core, once a worker, to load what it needs.
+    """
+
+    core_seconds: tuple[float, float]
+    gpu_seconds: tuple[float, float]
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What was measured.
+
+    Attributes:
+        measured: on what, when, by which command, in words.
+        stages: by the names of their tables (`features/<encoder>` each), and `index`.
+        together: what encoders that share a film's decoding cost, of the sum of each alone.
+        workers, efficiency: what one of so many workers on one machine is worth beside one alone, up to 1.
+    """
+
+    measured: Mapping[str, str]
+    stages: Mapping[str, Cost]
+    together: float
+    workers: int
+    efficiency: float
+
+    def to_json(self) -> str:
+        """As the file is written."""
+        return json.dumps(asdict(self), indent=2)
+
+    @property
+    def by_gpu(self) -> bool:
+        """Whether a GPU did the networks."""
+        return any(cost.gpu_seconds[1] > 0 for cost in self.stages.values())
+
+
+def read_rates(path: str) -> Rates:
+    """The rates of a file; "": those that come with the package.
+
+    Raises:
+        UsageError: no such file, or not one of rates.
+    """
+    name = path or f"pipelines/{SHIPPED}"
+    try:
+        text = Path(path).read_text("utf-8") if path else (files("pipelines") / SHIPPED).read_text("utf-8")
+        content = json.loads(text)
+        stages = {
+            stage: Cost(_span(cost["core_seconds"]), _span(cost["gpu_seconds"]), float(cost["start_seconds"]))
+            for stage, cost in content["stages"].items()
+        }
+        rates = Rates(
+            content["measured"], stages, float(content["together"]), int(content["workers"]),
+            float(content["efficiency"]),
+        )  # fmt: skip
+        if not 0 < rates.efficiency <= 1 or not 0 < rates.together <= 1:
+            raise ValueError("efficiency and together are above 0 and at most 1")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{name}: not a file of rates ({error!r}); make one: python -m benchmarks.rates --out {name}"
+        ) from error
+    return rates
+
+
+def _span(given: Any) -> tuple[float, float]:
+    low, high = (float(number) for number in given)
+    if not 0 <= low <= high:
+        raise ValueError(f"{given} is not the least and the most of something")
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Machines of one kind: `count` of them, each with so much, for `price` an hour (None: not told)."""
+
+    name: str
+    count: int
+    cores: int
+    gpus: int
+    memory_gb: float
+    price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a run is planned for."""
+
+    name: str
+    currency: str
+    nodes: tuple[Nodes, ...]
+
+    @property
+    def price(self) -> float | None:
+        """Of all machines for an hour; None where one has none."""
+        prices = [node.price for node in self.nodes]
+        if any(price is None for price in prices):
+            return None
+        return sum(node.count * (node.price or 0.0) for node in self.nodes)
+
+    def total(self, what: str) -> int:
+        """Of all machines, their "cores", "gpus" or "count"."""
+        return sum(node.count * (1 if what == "count" else getattr(node, what)) for node in self.nodes)
+
+    def resources(self, *, gpus: bool) -> list[dict[str, float]]:
+        """Each machine as Ray would tell of it, with its GPUs or without."""
+        plain = [(node, {"CPU": node.cores, "memory": node.memory_gb * 1e9}) for node in self.nodes]
+        return [
+            resources | ({"GPU": node.gpus} if gpus and node.gpus else {})
+            for node, resources in plain
+            for _ in range(node.count)
+        ]
+
+
+def read_cluster(name: str) -> Cluster:
+    """The cluster of a YAML file, or "laptop": this machine, for nothing.
+
+    Raises:
+        UsageError: no such file, or it does not tell of machines.
+    """
+    if name == LAPTOP:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        here = Nodes("this machine", 1, len(os.sched_getaffinity(0)), 0, memory, None)
+        return Cluster("this machine", "", (here,))
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(name).read_text("utf-8"))
+        nodes = tuple(_nodes(node) for node in content["nodes"])
+        if not nodes:
+            raise ValueError("nodes is empty")
+        return Cluster(str(content.get("name", Path(name).stem)), str(content.get("currency", "")), nodes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        what = " ".join(str(error).split()) or repr(error)
+        raise UsageError(
+            f"{name}: does not tell of a cluster ({type(error).__name__}: {what}); it needs `nodes`, each "
+            "with name, count, cores and memory_gb, and gpus and price (an hour) where there are; "
+            "infra/clusters/example.yaml is one"
+        ) from error
+
+
+def _nodes(given: Mapping[str, Any]) -> Nodes:
+    price = given.get("price")
+    nodes = Nodes(
+        str(given["name"]), int(given["count"]), int(given["cores"]), int(given.get("gpus", 0)),
+        float(given["memory_gb"]), None if price is None else float(price),
+    )  # fmt: skip
+    if nodes.count < 1 or nodes.cores < 1 or nodes.gpus < 0 or nodes.memory_gb <= 0 or (nodes.price or 0) < 0:
+        raise ValueError(f"{nodes.name}: count and cores are from 1 on, memory above 0, nothing below 0")
+    return nodes
