@@ -18,6 +18,7 @@ from cinescribe import storage, tables
 from cinescribe.errors import UsageError
 
 _KEPT_BYTES = 2 * 2**30  # of a worker, features last read
+_NOT_H5 = (OSError, KeyError, TypeError, ValueError, RuntimeError, MemoryError)  # what h5py raises on damage
 _ENDINGS = (".webm", ".mp4", ".mkv", ".avi")  # HowTo100M's files are called VIDEO.mp4.npy
 
 
@@ -120,15 +121,18 @@ class FeatureStore:
     def _of_file(self, address: str, entry: str | None) -> FilmFeatures:
         """Of an entry of an `.h5` file, or a file of the film's own."""
         array = _h5_array(address, entry) if address.endswith(".h5") else _npy_array(address)
-        if array.ndim != 2 or not len(array):
-            raise UsageError(f"{address}: of shape {array.shape}, where [seconds, dim] is wanted")
+        if array.ndim != 2 or not len(array) or array.dtype.kind not in "fiu":
+            raise UsageError(
+                f"{address}: {array.dtype} of shape {array.shape}, where numbers [seconds, dim] are wanted"
+            )
         return FilmFeatures(array.astype(np.float16), self._file_hz)
 
 
 def _npy_array(address: str) -> NDArray[Any]:
+    data = storage.read_bytes(address)
     try:
-        array: NDArray[Any] = np.load(io.BytesIO(storage.read_bytes(address)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # a broken header raises nearly anything
         raise UsageError(f"{address}: not a plain array ({error})") from error
     return array
 
@@ -146,8 +150,8 @@ def _in_one_file(address: str) -> dict[str, int]:
     try:
         with h5py.File(address, "r") as file:
             return {name: len(entry) for name, entry in file.items()}
-    except OSError as error:
-        raise UsageError(f"{address}: not an HDF5 file ({error}); copy it again") from error
+    except _NOT_H5 as error:
+        raise UsageError(f"{address}: not an HDF5 file of data sets ({error}); copy it again") from error
 
 
 def _h5_array(address: str, film_id: str | None) -> NDArray[Any]:
@@ -165,5 +169,5 @@ def _h5_array(address: str, film_id: str | None) -> NDArray[Any]:
             if not isinstance(found, h5py.Dataset):
                 raise UsageError(f"{address}: {found.name} is a group; a data set [seconds, dim] is wanted")
             return np.asarray(found)
-    except OSError as error:
+    except _NOT_H5 as error:
         raise UsageError(f"{address}: not an HDF5 file ({error}); copy it again") from error

@@ -13,7 +13,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +25,8 @@ CueKind = Literal["captions", "descriptions", "subtitles"]
 Problems = list[SubtitleError] | None
 
 _ROLE_OF_KIND: dict[str, Role] = {"descriptions": "narrator", "captions": "dialogue", "subtitles": "dialogue"}
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_LONGEST = 1e9  # seconds; no film lasts 30 years, and far beyond them milliseconds are lost
+_TIME = r"(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
 _BROKEN_TIMING = re.compile(r"\s*\d[\d:.,\w]*\s*-->|-->\s*\d[\d:.,]*\s*$")  # meant as a timing line, in SRT
 _VTT_BLOCKS_SKIPPED = re.compile(r"NOTE(?:[ \t]|$)|STYLE[ \t]*$|REGION[ \t]*$")
@@ -35,6 +36,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _SRT_OVERRIDE = re.compile(r"\{\\[^}]*\}")  # "{\an8}", position codes many players honour
+_LONG_REFERENCE = re.compile(r"&#\d{100,};?")  # beyond all characters; Python refuses to read long numbers
 
 
 def to_vtt(utterances: Iterable[Utterance], kind: CueKind = "captions", language: str = "") -> str:
@@ -46,7 +48,7 @@ def to_vtt(utterances: Iterable[Utterance], kind: CueKind = "captions", language
         language: BCP 47 tag ("en", "pt-BR") for the header; "" leaves it out.
 
     Raises:
-        UsageError: times that are negative, reversed or not finite.
+        UsageError: times that are negative, reversed or beyond 30 years.
     """
     header = ["WEBVTT", f"Kind: {kind}"]
     if language:
@@ -101,12 +103,12 @@ def from_vtt(text: str, name: str = "WebVTT text", problems: Problems = None) ->
 def _voices(text: str, start: float, end: float, role: Role) -> list[Utterance]:
     parts: list[tuple[str, str]] = [("", "")]  # (speaker, text), text in order
     position = 0
-    for tag in _TAG.finditer(text):
-        parts[-1] = (parts[-1][0], parts[-1][1] + html.unescape(text[position : tag.start()]))
+    for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):  # see `_replaced`
+        parts[-1] = (parts[-1][0], parts[-1][1] + _unescape(text[position : tag.start()]))
         position = tag.end()
         if (tag["name"] or "").lower() == "v":
-            parts.append(("" if tag["close"] else _label(html.unescape(tag["annotation"] or "")), ""))
-    parts[-1] = (parts[-1][0], parts[-1][1] + html.unescape(text[position:]))
+            parts.append(("" if tag["close"] else _label(_unescape(tag["annotation"] or "")), ""))
+    parts[-1] = (parts[-1][0], parts[-1][1] + _unescape(text[position:]))
     spoken = [(speaker, cue_text(said)) for speaker, said in parts]
     kept = [part for part in spoken if part[1]] or [max(spoken, key=lambda part: len(part[0]))]
     return [Utterance(start, end, said, speaker=speaker, role=role) for speaker, said in kept]
@@ -114,6 +116,10 @@ def _voices(text: str, start: float, end: float, role: Role) -> list[Utterance]:
 
 def _voice(speaker: str) -> str:
     return f"<v {_escape(_label(speaker))}>" if _label(speaker) else ""
+
+
+def _unescape(text: str) -> str:
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
 def _escape(text: str) -> str:
@@ -125,11 +131,11 @@ def to_srt(utterances: Iterable[Utterance]) -> str:
     arrow, and what players would take for a tag gets other brackets.
 
     Raises:
-        UsageError: times that are negative, reversed or not finite.
+        UsageError: times that are negative, reversed or beyond 30 years.
     """
     cues = []
     for number, utterance in enumerate(utterances, 1):
-        text = _TAG.sub(lambda tag: f"‹{tag[0][1:-1]}›", cue_text(utterance.text))
+        text = _replaced(_TAG, ">", lambda tag: f"‹{tag[0][1:-1]}›", cue_text(utterance.text))
         text = text.replace("{\\", "{ \\").replace("-->", "→")
         cues.append(f"{number}\n{_timing(utterance, ',')}\n{text}\n")
     return "\n".join(cues)
@@ -151,8 +157,16 @@ def from_srt(text: str, name: str = "SRT text", problems: Problems = None) -> li
         times = _times(lines[timing], name, timing + 1, problems)
         if times is not None:
             cue = "\n".join(lines[timing + 1 : end])
-            utterances.append(Utterance(*times, cue_text(_SRT_OVERRIDE.sub("", _TAG.sub("", cue)))))
+            plain = _replaced(_SRT_OVERRIDE, "}", "", _replaced(_TAG, ">", "", cue))
+            utterances.append(Utterance(*times, cue_text(plain)))
     return utterances
+
+
+def _replaced(pattern: re.Pattern[str], end: str, by: str | Callable[[re.Match[str]], str], text: str) -> str:
+    """The text with what matches replaced. Only what stands before the last `end`, with which every match
+    ends, is searched: behind it each beginning of one would be followed to the end of the text, in vain."""
+    last = text.rfind(end) + 1
+    return pattern.sub(by, text[:last]) + text[last:]
 
 
 def _without_number(lines: Sequence[str], timing: int) -> int:
@@ -202,11 +216,11 @@ def read_rttm(path: str | Path, film_id: str | None = None, problems: Problems =
             continue
         try:
             film, start, duration, label = fields[1], float(fields[3]), float(fields[4]), fields[7]
-            if not (math.isfinite(start) and math.isfinite(duration) and start >= 0 and duration >= 0):
+            if not (start >= 0 and duration >= 0 and start + duration <= _LONGEST):
                 raise ValueError
         except (IndexError, ValueError):
             fix = "expected SPEAKER file channel start duration <NA> <NA> speaker <NA> <NA>"
-            _report(SubtitleError(f"{path}, line {number}: {fix}, times >= 0"), problems)
+            _report(SubtitleError(f"{path}, line {number}: {fix}, times from 0 to {_LONGEST:g} s"), problems)
             continue
         end = round(start + duration, 6)  # 1.44 + 11.872 is 13.312, not 13.312000000000001
         turns.setdefault(film, []).append(Utterance(start, end, "", speaker="" if label == "<NA>" else label))
@@ -241,7 +255,7 @@ def from_jsonl(text: str, name: str = "JSON lines", problems: Problems = None) -
         if line.strip():
             try:
                 utterances.append(_utterance(json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
                 _report(SubtitleError(f"{name}, line {number}: not an utterance: {error}"), problems)
     return utterances
 
@@ -332,7 +346,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _milliseconds(utterance: Utterance) -> tuple[int, int]:
-    if not (math.isfinite(utterance.end) and 0 <= utterance.start <= utterance.end):
+    if not 0 <= utterance.start <= utterance.end <= _LONGEST:
         raise UsageError(f"can't write times {utterance.start} to {utterance.end} of {utterance.text[:40]!r}")
     return round(utterance.start * 1000), round(utterance.end * 1000)
 

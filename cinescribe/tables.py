@@ -192,11 +192,11 @@ def file_name(key: str, chunk: int | None = None) -> str:
         key: of a film.
         chunk: number of the film's chunk whose row it is, in tables that have a row a chunk.
     """
-    name = quote(key, safe="")
+    name = quote(key, safe="", errors="surrogatepass")
     if name.startswith((".", "_")):  # Parquet readers skip such files
         name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME - 33]}-{sha256(key.encode()).hexdigest()[:32]}"
+        name = f"{name[: LONGEST_NAME - 33]}-{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
     return f"{name}.parquet" if chunk is None else f"{name}@{chunk:05}.parquet"  # no key's name has an @
 
 

@@ -317,7 +317,7 @@ def read_truth(address: str, root: str, encoder: str) -> Truth:
             kinds.add(bool(alignable))
     except FileNotFoundError as error:
         raise UsageError(f"{address}: not there (--truth)") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"{address}: should be {{video: [[alignable, start, end, text], ...]}} ({error!r})"
         ) from error

@@ -20,7 +20,7 @@ def read_json(root: str, name: str) -> Any:
         return json.loads(storage.read_bytes(address))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{address}: not JSON ({error})") from error
 
 

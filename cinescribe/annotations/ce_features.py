@@ -139,12 +139,23 @@ def read(path: Path) -> ReleasedFeatures:
     try:
         with safe_open(path, framework="numpy") as file:
             videos = tuple(json.loads((file.metadata() or {})["videos"]))
-            return ReleasedFeatures(videos, *(file.get_tensor(name) for name in ("rows", "arrays", "first")))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            found = ReleasedFeatures(videos, *(file.get_tensor(name) for name in ("rows", "arrays", "first")))
+        if found.first.shape != (len(videos) + 1,) or not (
+            _divides(found.first, len(found.arrays) - 1) and _divides(found.arrays, len(found.rows))
+        ):
+            raise ValueError("its tables do not fit together")
+        return found
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"{path}: not features of ours ({error}); make it with python -m "
             "cinescribe.annotations.ce_features FILE.pickle --out DIR"
         ) from error
+
+
+def _divides(edges: NDArray[np.int64], length: int) -> bool:
+    """Whether these are the edges of consecutive pieces of what is so long."""
+    ordered = edges.ndim == 1 and len(edges) > 0 and bool((edges[1:] >= edges[:-1]).all())
+    return ordered and edges[0] == 0 and edges[-1] == length
 
 
 def _tokens(value: Any, where: str) -> Array | None:

@@ -55,7 +55,7 @@ def _read(
             name: tuple(clip for film in listed[kind][split] for clip in clips_of(folder, film))
             for split, name in _SPLITS.items()
         }
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise UsageError(f"{folder}: not a world of `cinescribe world` ({error}); make it anew") from error
 
 
@@ -105,5 +105,7 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; make a world with `cinescribe world --out DIR`") from error
-    except ValueError as error:
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read ({error.strerror}); make the world anew") from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}, line {getattr(error, 'lineno', 1)}: not JSON ({error})") from error

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cinescribe.annotations.files import AnnotationFile, captions_of, find, need
+from cinescribe.annotations.files import AnnotationFile, captions_of, find_splits
 from cinescribe.annotations.types import Annotations, CaptionedClip
 from cinescribe.errors import UsageError
 
 PIECE = 5.0  # seconds
-_FILES = {"train": "train_data.json", "validation": "val_data.json", "test": "test_data.json"}
+_MOST = 10_000  # pieces of a video; the published ones have six
+_FILES = {"train": ["train_data.json"], "validation": ["val_data.json"], "test": ["test_data.json"]}
 
 
 def read(folder: Path) -> Annotations:
@@ -28,7 +29,7 @@ def read(folder: Path) -> Annotations:
         UsageError: no file is there, or it is not as published; names it and the place.
     """
     splits = {}
-    for split, file in _files(folder).items():
+    for split, file in find_splits(folder, _FILES).items():
         said: dict[str, list[str]] = {}
         for where, entry in _entries(file):
             said.setdefault(_video(entry), []).extend(captions_of([entry["description"]], where))
@@ -46,27 +47,20 @@ def read_moments(folder: Path) -> Annotations:
         UsageError: as `read`.
     """
     splits = {}
-    for split, file in _files(folder).items():
+    for split, file in find_splits(folder, _FILES).items():
         clips = []
         for where, entry in _entries(file):
             try:
                 votes = Counter((int(first), int(last)) for first, last in entry["times"])
                 first, last = min(votes, key=lambda span: (-votes[span], span))
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise UsageError(f"{where}: times should be pairs of piece numbers ({error})") from error
-            if not 0 <= first <= last:
+            if not 0 <= first <= last < _MOST:
                 raise UsageError(f"{where}: {[first, last]} is no run of pieces")
             said = captions_of([entry["description"]], where)
             clips.append(CaptionedClip(_video(entry), first * PIECE, (last + 1) * PIECE, said))
         splits[split] = tuple(clips)
     return Annotations("didemo-moments", splits)
-
-
-def _files(folder: Path) -> dict[str, AnnotationFile]:
-    files = {split: file for split, name in _FILES.items() if (file := find(folder, name)) is not None}
-    if not files:
-        need(folder, *_FILES.values())
-    return files
 
 
 def _entries(file: AnnotationFile) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,15 +3,31 @@
 import csv
 import io
 import json
+import lzma
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cinescribe.errors import UsageError
+
+_LARGEST = 2**30  # bytes of a file in an archive: many times the largest published one
+
+# What `zipfile` raises on a damaged archive: OSError is bzip2's word for it. RuntimeError: it asks for a
+# password; NotImplementedError: packed in a way that Python can't undo.
+_NOT_UNPACKED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,7 @@ class AnnotationFile:
         """
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", 1)
             raise UsageError(f"{self.name}, line {line}: not JSON ({error}); fetch the file again") from error
 
@@ -53,7 +69,7 @@ class AnnotationFile:
                 continue
             try:
                 found = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UsageError(f"{self.name}, line {number}: not JSON ({error})") from error
             if not isinstance(found, dict):
                 raise UsageError(
@@ -118,17 +134,24 @@ def find(folder: Path, *names: str) -> AnnotationFile | None:
     for name in names:
         path = folder / name
         if path.is_file():
-            return AnnotationFile(str(path), _decoded(str(path), path.read_bytes()))
+            try:
+                return AnnotationFile(str(path), _decoded(path.read_bytes()))
+            except OSError as error:
+                raise UsageError(f"{path}: can't be read ({error.strerror})") from error
     for archive in sorted(folder.glob("*.zip")):
         try:
             with zipfile.ZipFile(archive) as packed:
-                members = {Path(member).name: member for member in packed.namelist()}
+                members = {Path(member.filename).name: member for member in packed.infolist()}
                 for name in names:
                     if name in members:
-                        where = f"{archive}:{members[name]}"
-                        return AnnotationFile(where, _decoded(where, packed.read(members[name])))
-        # RuntimeError: it asks for a password; NotImplementedError: packed in a way Python can't undo.
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+                        where = f"{archive}:{members[name].filename}"
+                        if members[name].file_size > _LARGEST:  # more than it says is never unpacked
+                            raise UsageError(
+                                f"{where}: {members[name].file_size / 2**30:.1f} GB unpacked, more than any "
+                                "annotation has; fetch it again from the data set's authors"
+                            )
+                        return AnnotationFile(where, _decoded(packed.read(members[name])))
+        except _NOT_UNPACKED as error:
             raise UsageError(f"{archive}: can't be unpacked ({error}); fetch it again") from error
     return None
 
@@ -145,6 +168,22 @@ def need(folder: Path, *names: str) -> AnnotationFile:
             f"{folder}: no {' or '.join(names)} there, nor in a zip file there; fetch it from the "
             "data set's authors and put it there under that name"
         )
+    return found
+
+
+def find_splits(folder: Path, files: Mapping[str, Sequence[str]]) -> dict[str, AnnotationFile]:
+    """The file of each split, where there is one.
+
+    Args:
+        folder: as of `find`.
+        files: by split the names that its file may have.
+
+    Raises:
+        UsageError: none is there.
+    """
+    found = {split: file for split, names in files.items() if (file := find(folder, *names)) is not None}
+    if not found:
+        need(folder, *(names[0] for names in files.values()))
     return found
 
 
@@ -169,14 +208,14 @@ def span_of(value: Any, where: str) -> tuple[float, float]:
     """
     try:
         first, second = float(value[0]), float(value[1])
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise UsageError(f"{where}: a pair of seconds is wanted, not {value!r}") from error
     if not (math.isfinite(first) and math.isfinite(second) and min(first, second) >= 0):
         raise UsageError(f"{where}: {value!r} is no span of time")
     return min(first, second), max(first, second)
 
 
-def _decoded(name: str, content: bytes) -> str:
+def _decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cinescribe.annotations.files import AnnotationFile, find, need
+from cinescribe.annotations.files import AnnotationFile, find_splits, need
 from cinescribe.annotations.types import BLANK, Annotations, CaptionedClip, FillIn, MultipleChoice
 from cinescribe.errors import UsageError
 
@@ -43,17 +43,12 @@ def read(folder: Path) -> Annotations:
         UsageError: no file is there, or a line is not as published; names file and line.
     """
     splits = {}
-    for split, names in _DESCRIPTION.items():
-        file = find(folder, *names)
-        if file is None:
-            continue
+    for split, file in find_splits(folder, _DESCRIPTION).items():
         clips = []
         for line, values in file.tabbed(6):
             start, end = _extracted(values, file, line)
             clips.append(CaptionedClip(values[0], start, end, (values[5],)))
         splits[split] = tuple(clips)
-    if not splits:
-        need(folder, *(names[0] for names in _DESCRIPTION.values()))
     return Annotations("lsmdc", splits, cut=True)
 
 

@@ -102,8 +102,10 @@ def _captions(folder: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
         need(folder, *_FILES)
     for file in found:
         content = file.json()
-        if not isinstance(content, dict) or not {"videos", "sentences"} <= content.keys():
-            raise UsageError(f"{file.name}, line 1: an object with videos and sentences is wanted")
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(name), list) for name in ("videos", "sentences")
+        ):
+            raise UsageError(f"{file.name}, line 1: an object with lists of videos and sentences is wanted")
         for number, video in enumerate(content["videos"]):
             try:
                 split_of[video["video_id"]] = _SPLITS[video["split"]]

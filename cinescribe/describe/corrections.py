@@ -193,7 +193,9 @@ def _correction(address: str, data: bytes) -> Correction:
         found = Correction(interval=interval, **row)
         if found.kind not in get_args(Kind):
             raise ValueError(f"kind {found.kind!r}")
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if not all(isinstance(one, str) for one in (found.film_id, found.text, found.author, found.time)):
+            raise TypeError("film_id, text, author and time are texts")
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{address}: not a correction ({error}); delete it") from error
     return found
 

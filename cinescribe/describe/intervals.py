@@ -55,6 +55,8 @@ def read_intervals(address: str) -> dict[str, list[Span]]:
                 start, end = float(row["start"]), float(row["end"])
                 if not 0 <= start < end < math.inf:
                     raise ValueError("not 0 <= start < end")
+                if row["film_id"] is None:
+                    raise ValueError("no film_id")
                 found.setdefault(row["film_id"], []).append((start, end))
             except (KeyError, ValueError, TypeError) as error:
                 raise UsageError(

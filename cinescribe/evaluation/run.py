@@ -221,7 +221,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{path}, line {number}"
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{where}: not JSON ({error})") from error
         if not isinstance(entry, dict):
             raise UsageError(f"{where}: a JSON object is wanted")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cinescribe.encoders.experts import Expert
-from cinescribe.errors import UsageError, WeightsError
+from cinescribe.errors import WeightsError
 from cinescribe.models import folders
 from cinescribe.models.folders import SETTINGS, TENSORS
 
@@ -53,7 +53,6 @@ def load(folder: Path) -> SavedCE:
         WeightsError: something is missing, or not of such a model.
     """
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from cinescribe.models.collaborative_experts import CollaborativeExperts
@@ -65,15 +64,7 @@ def load(folder: Path) -> SavedCE:
         model.load_state_dict(load_file(folder / TENSORS), assign=True)
         experts = [Expert(**raw) for raw in settings["experts"]]
         return SavedCE(model.eval(), settings["text"], experts)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        SafetensorError,
-        UsageError,
-    ) as error:
+    except Exception as error:  # sizes that can't be met are refused by torch and by the model in many ways
         raise WeightsError(
             f"{folder}: not a folder of Collaborative Experts ({' '.join(str(error).split())[:300]}); "
             f"it holds {TENSORS} and {SETTINGS}, as `cinescribe train ce` writes them"

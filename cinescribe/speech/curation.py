@@ -215,7 +215,7 @@ def _videos(path: Path) -> Mapping[str, list[Utterance] | Rejected]:
 def _load(path: Path) -> dict[str, object]:
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SubtitleError(f"{path}: can't be read as JSON: {error}") from error
     if not isinstance(videos, dict):
         raise SubtitleError(f"{path}: expected {{video id: {{start, end, text}}}}")
@@ -228,7 +228,7 @@ def _captions(columns: object, name: str) -> list[Utterance] | Rejected:
             raise TypeError("not an object")
         rows = zip(columns["start"], columns["end"], columns["text"], strict=True)
         return [Utterance(float(start), float(end), str(text)) for start, end, text in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         fix = "expected lists start, end, text of one length"
         return Rejected("unreadable", f"{name}: {fix} ({type(error).__name__}: {error})")
 

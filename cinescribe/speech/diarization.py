@@ -347,7 +347,7 @@ def _refuse_foreign_code(folder: Path) -> None:
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
         named = content["pipeline"]["name"]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{config} is no configuration of a pyannote pipeline") from error
     if not str(named).startswith("pyannote.audio.pipelines.") or "preprocessors" in content:
         raise WeightsError(f"{config} names code outside pyannote.audio.pipelines; it is not run")

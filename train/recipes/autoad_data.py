@@ -185,7 +185,10 @@ def read_texts(
     found: dict[str, list[Description]] = {}
     for number, row in enumerate(rows):
         if row[text] and row[text].strip():
-            at = float(row.get("start") or number)
+            try:
+                at = float(row.get("start") or number)
+            except ValueError as error:
+                raise UsageError(f"{path}, row {number + 1}: start should be seconds ({error})") from error
             found.setdefault(row[film], []).append(Description(at, at, row[text].strip()))
     ordered = {name: sorted(cues, key=lambda cue: cue.start) for name, cues in found.items()}
     if unknown := set(films) - ordered.keys():

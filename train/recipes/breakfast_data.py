@@ -159,7 +159,7 @@ def _listed(root: str, listed: object) -> dict[str, list[Segment]]:
             str(film): [Segment(float(start), float(end), str(label)) for start, end, label in rows]
             for film, rows in listed.items()  # type: ignore[attr-defined]
         }
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{address}: should be {{video: [[start, end, label], ...]}} ({error})") from error
     for film, segments in found.items():
         for one in segments:
@@ -230,7 +230,7 @@ def _of_segments(address: str) -> list[Segment]:
     for number, line in enumerate(decoded(storage.read_bytes(address)).splitlines(), 1):
         if not line.strip():
             continue
-        found = re.fullmatch(r"(\d+)-(\d+)\s+(\S+)", line.strip())
+        found = re.fullmatch(r"(\d{1,9})-(\d{1,9})\s+(\S+)", line.strip())
         if found is None:
             raise UsageError(f'{address}, line {number}: {line!r}, where "FIRST-LAST LABEL" is expected')
         first, last = int(found[1]), int(found[2])
