@@ -1,13 +1,15 @@
 """`python -m infra.render --values FILE --out DIR`: all files of a cluster from one file of values.
 
-namespace.yaml network.yaml   once                        kubectl apply
-cluster.yaml                  a cluster to send jobs to   kubectl apply
-jobs/NAME.yaml                a pipeline                  kubectl create, once a run
-training/RECIPE.yaml          a training                  kubectl create, once a run
-service.yaml                  search, captions, page      kubectl apply; again after a change
-serve.yaml                    the same without Kubernetes serve deploy
-aws.yaml                      machines without Kubernetes ray up
-submit/NAME.sh                a job for a cluster that is there; submit/runtime_env.yaml goes with it
+The files and who takes them:
+
+    namespace.yaml network.yaml   once                        kubectl apply
+    cluster.yaml                  a cluster to send jobs to   kubectl apply
+    jobs/NAME.yaml                a pipeline                  kubectl replace --force, once a run
+    training/RECIPE.yaml          a training                  kubectl replace --force, once a run
+    service.yaml                  search, captions, page      kubectl apply; again after a change
+    serve.yaml                    the same without Kubernetes serve deploy
+    aws.yaml                      machines without Kubernetes ray up
+    submit/NAME.sh                a job for a cluster that is there; submit/runtime_env.yaml goes with it
 """
 
 import argparse
