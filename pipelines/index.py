@@ -24,9 +24,11 @@ from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.search.embedding import WINDOW
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
 from pipelines import command, progress
+from pipelines.events import Events
 from pipelines.index_films import STAGE, Film, find_films, model_for, parts_of
 from pipelines.index_rows import rows_of
-from pipelines.units import Passenger
+from pipelines.run import new_run_id
+from pipelines.units import Passenger, leave
 
 _COMMIT_ROWS = 20_000  # rows of evidence a commit, about
 _COMMIT_SECONDS = 60.0  # after which what there is is committed
@@ -45,6 +47,7 @@ class Config:
     workers: int = 0
     threads: int = 0
     address: str = ""
+    log: str = ""
     quiet: bool = False
 
 
@@ -76,8 +79,10 @@ def run(config: Config) -> int:
     todo = {name: parts for name, film in films.items() if (parts := parts_of(film, there.get(name)))}
     report = _Report(len(films), len(films) - len(todo), quiet=config.quiet)
     failed: dict[str, str] = {}
+    events = Events("index", new_run_id(), config.log)
+    events.begin(len(films), len(todo))
     if todo:
-        with report:
+        with report, events.metrics:
             made = rows_of(
                 config.root,
                 clip,
@@ -87,11 +92,11 @@ def run(config: Config) -> int:
                 threads=config.threads,
                 address=config.address,
             )
-            failed = _process(config, store, films, there, todo, made, report)
+            failed = _process(config, store, films, there, todo, made, report, events)
     if todo or gone:
         report.say("making the index fast ...")
         store.optimise()
-    return _end(config, store, films, failed, len(gone), report)
+    return _end(config, store, films, failed, len(gone), report, events)
 
 
 def _clip_table(root: str, there: Mapping[str, IndexedFilm]) -> str:
@@ -113,6 +118,7 @@ def _process(
     todo: Mapping[str, tuple[str, ...]],
     made: Iterable[Passenger],
     report: "_Report",
+    events: Events,
 ) -> dict[str, str]:
     """Commit the rows of films as they are made; ids and messages of those that failed."""
     failed: dict[str, str] = {}
@@ -120,14 +126,17 @@ def _process(
     since = time.monotonic()
     for passenger in made:
         film_id = passenger["film_id"]
-        if passenger["message"] and not passenger["stage"]:
-            raise CinescribeError(passenger["message"])
+        outcome = leave(passenger)
+        if outcome.message and not outcome.stage:
+            events.fault(outcome.message)
+            raise CinescribeError(outcome.message)
         key = tables.error_key(STAGE, film_id)
         if passenger["message"]:
             failed[film_id] = passenger["message"]
             row = tables.error_row(film_id, STAGE, passenger["kind"], passenger["message"])
             tables.write_row(config.root, "errors", key, row)
             report.film(film_id, 0, passenger["message"])
+            events.unit(outcome)
             if config.strict:
                 break
             continue
@@ -141,6 +150,8 @@ def _process(
         batch.append(FilmRows(indexed, rows, todo[film_id]))
         tables.delete_row(config.root, "errors", key)
         report.film(film_id, sum(part.num_rows for part in rows.values()), "")
+        events.unit(replace(outcome, numbers={**outcome.numbers, "duration": indexed.duration}))
+        events.metrics.show("cinescribe_queue_units", report.planned - report.finished)
         size = sum(part.num_rows for film in batch for part in film.rows.values())
         if size >= _COMMIT_ROWS or time.monotonic() - since > _COMMIT_SECONDS:
             store.replace(batch)
@@ -161,6 +172,7 @@ def _end(
     failed: Mapping[str, str],
     gone: int,
     report: "_Report",
+    events: Events,
 ) -> int:
     """Count, tell, and give the exit code."""
     there = store.films()
@@ -188,6 +200,7 @@ def _end(
     rows += [(name, f"{count} rows") for name, count in counts.items()]
     rows += [("time taken", f"{time.monotonic() - report.began:.1f} s"), ("index", store.uri)]
     report.summary(rows)
+    events.end({STAGE: {"planned": len(films), "done": len(done), "failed": len(failed)}})
     if missing or (config.strict and failed):
         why = "are to do; run the same command again" if missing else "failed, and --strict was given"
         progress.complain(f"{missing or len(failed)} of {len(films)} films {why}")
@@ -269,6 +282,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--threads", type=command.positive, default=0, metavar="N", help="threads of each of them")
     p.add_argument("--address", default="", help="a running Ray cluster; else RAY_ADDRESS, else this machine")
+    command.add_log(p)
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
     return p
 

@@ -1,6 +1,8 @@
 """The rows of films for the index, made here or by Ray."""
 
+import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +37,12 @@ class FilmIndexer:
 
     def __call__(self, passenger: Passenger) -> Passenger:
         """The rows of one film, or why there are none; each table's as Arrow IPC."""
+        began = time.perf_counter()
+        made = self._made(passenger)
+        ended = {"stage": STAGE, "kind": made["kind"], "seconds": round(time.perf_counter() - began, 3)}
+        return {**made, "numbers": json.dumps({"stages": [ended]})}
+
+    def _made(self, passenger: Passenger) -> Passenger:
         film_id = passenger["film_id"]
         if self.fault:
             return {**passenger, "message": self.fault}
@@ -139,14 +147,14 @@ def _rows_by_ray(
         threads=shares.threads,
         device="cuda" if shares.gpus else "cpu",
     )
-    missing = {unit.film.film_id: unit.film for unit in refs}
+    missing = {unit.film.film_id: unit for unit in refs}
     for block in dataset.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
         for passenger in block.to_pylist():
             del missing[passenger["film_id"]]
             yield passenger
-    for film_id in missing:
+    for film_id, unit in missing.items():
         why = (
             f"{film_id}: killed its process each of the {units.TRIES} times it was tried; use a machine with "
             "more memory and run the same command again"
         )
-        yield {"film_id": film_id, "stage": STAGE, "kind": "crashed", "message": why}
+        yield {**units.board(unit), "stage": STAGE, "kind": "crashed", "message": why}

@@ -1,5 +1,6 @@
 """`cinescribe index`: what changed is indexed again, what left is dropped, what can't be read is told."""
 
+import json
 import os
 import shutil
 import signal
@@ -99,7 +100,9 @@ def test_generated_descriptions_are_indexed_as_people_corrected_them(
     assert list(texts(root)) == ["one"]
 
 
-def test_a_damaged_row_is_an_error_that_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_damaged_row_is_an_error_that_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = str(tmp_path)
     write(root, "good", "a line")
     write(root, "bad", "a line")
@@ -108,7 +111,12 @@ def test_a_damaged_row_is_an_error_that_does_not_stop_the_others(tmp_path: Path)
     kept = path.read_bytes()
     path.write_bytes(kept[:50])
     write(root, "good", "a new line")
-    assert run(root) == 0
+    with monkeypatch.context() as patch:
+        patch.setenv("CINESCRIBE_LOG", str(tmp_path / "log.jsonl"))
+        assert run(root) == 0
+    told = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    became = {line["film_id"]: (line["stage"], line["kind"]) for line in told if line["event"] == "stage"}
+    assert became == {"good": ("index", ""), "bad": ("index", "damaged")}
     assert run(root, "--strict") == 1
     assert texts(root) == {"good": ["a new line"], "bad": ["a line"]}  # what it had stays
     (error,) = tables.read_table(root, "errors").to_pylist()
