@@ -85,7 +85,12 @@ def parser() -> argparse.ArgumentParser:
         "--cache-mb", type=int, default=256, metavar="MB",
         help="most it may hold (default: %(default)s)",
     )  # fmt: skip
-    p.add_argument("--log", default="", metavar="FILE", help="log of requests (default: Ray's logs)")
+    p.add_argument(
+        "--log",
+        default=os.environ.get("CINESCRIBE_LOG", ""),
+        metavar="FILE",
+        help="log of requests (default: the variable CINESCRIBE_LOG, else Ray's logs)",
+    )
     p.add_argument("--address", default="", help="Ray cluster (default: RAY_ADDRESS, else this machine)")
     return p
 
