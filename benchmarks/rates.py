@@ -194,10 +194,11 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores ({(names or [platform.machine()])[0]}), {platform.system()}"
 
 
-def _load_note(cores: int) -> str:
-    """How busy the machine was in the last minute."""
-    load = os.getloadavg()[0]
-    return f"load {load:.1f} on {cores} cores" + (": shared with other work" if load > cores else "")
+def _load_note(cores: int, at_the_start: float) -> str:
+    """How busy the machine was before and in the end, this work included."""
+    loads = at_the_start, os.getloadavg()[0]
+    busy = ": other work ran beside it" if max(loads) > cores else ""
+    return f"load {loads[0]:.1f} before and {loads[1]:.1f} at the end{busy}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = p.parse_args(argv)
     cores = os.cpu_count() or 1
-    load = _load_note(cores)
+    load = os.getloadavg()[0]
     with TemporaryDirectory() as folder:
         name = options.film or str(Path(folder, "cineworld.mp4"))
         if not options.film:
@@ -239,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "command": command,
             "date": time.strftime("%Y-%m-%d"),
             "machine": _machine(),
-            "load": f"{load} at the start, {_load_note(cores)} at the end",
+            "load": _load_note(cores, load),
             "cinescribe": __version__,
             "device": options.device,
             "profile": options.profile,
@@ -247,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{info.width}x{info.height} at {info.fps:.3g} a second",
         },
         stages=bench.stages,
+        pixels=round(max(1.0, info.width * info.height * info.fps)),
         together=together,
         workers=workers,
         efficiency=efficiency,

@@ -6,6 +6,9 @@ what is done under `--out` is left away. Times come from measured rates (`pipeli
     least    the least that was measured, spread evenly over all cores, encoders sharing the decoding
     most     the most, the longest film last and alone on a worker, workers that get into each other's way
 
+What looks at the picture of films with more pixels than the one that was measured costs at least the same and
+at most as many times as much: a network sees frames of its own size, decoding does not. With fewer, less.
+
 Nothing is written, and no Ray is started.
 """
 
@@ -69,8 +72,10 @@ def estimate(work: Work, rates: Rates, where: Cluster, profile: str) -> Estimate
         gpus: list[Span] = []
         for stage, many in seconds.items():
             part = shared if stage.startswith(tables.FEATURES) else 1.0
+            size = work.pixels / rates.pixels if stage in work.seen and work.pixels else 1.0
+            low, high = (factor * many / 3600 / 3600 for factor in (part * min(1.0, size), max(1.0, size)))
             for column, span in ((cores, costs[stage].core_seconds), (gpus, costs[stage].gpu_seconds)):
-                column.append((part * span[0] * many / 3600 / 3600, span[1] * many / 3600 / 3600))
+                column.append((low * span[0], high * span[1]))
         return _total(cores), _total(gpus)
 
     core_hours, gpu_hours = sums(work.seconds)
@@ -166,7 +171,7 @@ def _print(
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     say("")
-    for line in _assumptions(rates, where):
+    for line in _assumptions(rates, where, max((one.work.pixels for one in made), default=0.0)):
         say(line)
 
 
@@ -185,12 +190,14 @@ def _cluster(where: Cluster) -> str:
     return f"{where.name}: {kinds}; {price}"
 
 
-def _assumptions(rates: Rates, where: Cluster) -> list[str]:
+def _assumptions(rates: Rates, where: Cluster, pixels: float) -> list[str]:
     measured = rates.measured
     lines = [
         "Reckoned with",
         f"  rates of {measured.get('date')} on {measured.get('machine')}; {measured.get('load')}",
-        f"  one film, {measured.get('film')}; another size or kind of film costs something else",
+        f"  one film, {measured.get('film')}; another kind of film costs something else",
+        f"  these films have {_number(pixels / rates.pixels)} times its pixels a second: what looks at them "
+        "costs from as much to so many times as much",
         f"  profile {measured.get('profile')}; all cores as fast as those",
         f"  most: a worker is worth {rates.efficiency:.2f} of one alone, as {rates.workers} at once on one "
         "machine were; more machines are taken to add up",

@@ -20,10 +20,18 @@ _THREADS = 4  # probe reads all of a file's packets: it waits for the disk
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A film and its length; `guessed`: by its size, from others."""
+    """A film and its length.
+
+    Attributes:
+        film: as listed.
+        seconds: it lasts.
+        pixels: a second of its picture has; 0 without one.
+        guessed: by its size, from others.
+    """
 
     film: FilmRef
     seconds: float
+    pixels: float
     guessed: bool = False
 
 
@@ -38,6 +46,8 @@ class Work:
         hours: of film; a film that two stages need counts once.
         seconds: of film, by stage.
         longest: the same of the longest unit, which no two workers share.
+        seen: the stages that look at the picture.
+        pixels: a second of these films has, on average.
     """
 
     pipeline: str
@@ -46,6 +56,8 @@ class Work:
     hours: float
     seconds: Mapping[str, float]
     longest: Mapping[str, float]
+    seen: frozenset[str]
+    pixels: float
 
 
 def measure_films(inputs: Sequence[str], out: str) -> tuple[list[Measured], list[str]]:
@@ -64,24 +76,25 @@ def measure_films(inputs: Sequence[str], out: str) -> tuple[list[Measured], list
     first = max(0, (len(by_size) - _SAMPLE) // 2)
     sample = by_size[first : first + _SAMPLE]
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = dict(zip((f.film_id for f in here + sample), pool.map(_seconds, here + sample), strict=True))
+        found = dict(zip((f.film_id for f in here + sample), pool.map(_look, here + sample), strict=True))
     known |= {film_id: told for film_id, told in found.items() if not isinstance(told, str)}
     faults = [told for told in found.values() if isinstance(told, str)]
     rest = [film for film in remote if film.film_id not in found]
     of_s3 = [film for film in films if film.film_id in known and storage.is_s3(film.uri)]
-    bytes_, seconds = sum(film.bytes for film in of_s3), sum(known[film.film_id] for film in of_s3)
-    measured = [Measured(film, known[film.film_id]) for film in films if film.film_id in known]
+    bytes_, seconds = sum(film.bytes for film in of_s3), sum(known[film.film_id][0] for film in of_s3)
+    pixels = sum(known[film.film_id][1] for film in of_s3) / max(1, len(of_s3))
+    measured = [Measured(film, *known[film.film_id]) for film in films if film.film_id in known]
     if rest and not (bytes_ and seconds):
         faults += [
             f"{film.uri}: its length is not known, for none of the films looked at is one" for film in rest
         ]
     else:
-        measured += [Measured(film, film.bytes * seconds / bytes_, guessed=True) for film in rest]
+        measured += [Measured(film, film.bytes * seconds / bytes_, pixels, guessed=True) for film in rest]
     return sorted(measured, key=lambda one: one.film.film_id), faults
 
 
-def _known(out: str, films: Iterable[FilmRef]) -> dict[str, float]:
-    """Lengths of the films that were looked at before and are as they were."""
+def _known(out: str, films: Iterable[FilmRef]) -> dict[str, tuple[float, float]]:
+    """Seconds, and pixels a second, of the films that were looked at before and are as they were."""
     if not out:
         return {}
     names = tables.written_names(out, plan.SHARED)
@@ -89,18 +102,19 @@ def _known(out: str, films: Iterable[FilmRef]) -> dict[str, float]:
     with ThreadPoolExecutor(16) as pool:
         rows = pool.map(lambda film: tables.read_row(out, plan.SHARED, film.film_id), there)
         return {
-            film.film_id: row["duration"]
+            film.film_id: (row["duration"], row["width"] * row["height"] * row["fps"])
             for film, row in zip(there, rows, strict=True)
             if row and row["etag"] == film.etag
         }
 
 
-def _seconds(film: FilmRef) -> float | str:
-    """How long a film is, or why nobody knows."""
+def _look(film: FilmRef) -> tuple[float, float] | str:
+    """Seconds, and pixels a second, of a film; or why nobody knows."""
     cache = FilmCache(Path(tempfile.gettempdir()) / f"cinescribe-{getpass.getuser()}", int(50e9))
     try:
         with cache.local(film.uri) as path:
-            return probe(path).duration
+            info = probe(path)
+            return info.duration, info.width * info.height * info.fps
     except MediaError as error:
         return str(error)
 
@@ -126,14 +140,24 @@ def works(
             made[pipeline] = _by_film(out, films, pipeline, (*looks, "descriptions"))
         else:
             made[pipeline] = _index(out, films, {film_id for units in made.values() for film_id in units})
-    return [_work(pipeline, units) for pipeline, units in made.items()]
+    seconds = sum(one.seconds for one in films)
+    pixels = sum(one.pixels * one.seconds for one in films) / seconds if seconds else 0.0
+    return [_work(pipeline, units, _seen(encoders), pixels) for pipeline, units in made.items()]
 
 
-def _work(pipeline: str, units: Units) -> Work:
+def _seen(encoders: Sequence[str]) -> frozenset[str]:
+    """The stages that look at the picture: shots, and encoders that don't listen."""
+    from cinescribe.encoders import catalogue
+
+    specs = map(catalogue.spec, encoders)
+    return frozenset({plan.SHARED, *(tables.FEATURES + spec.name for spec in specs if spec.offsets)})
+
+
+def _work(pipeline: str, units: Units, seen: frozenset[str], pixels: float) -> Work:
     every = [unit for some in units.values() for unit in some]
     hours = sum(max(_sums(some).values()) for some in units.values()) / 3600
     longest = max(every, key=lambda unit: sum(unit.values()), default={})
-    return Work(pipeline, len(units), len(every), hours, _sums(every), longest)
+    return Work(pipeline, len(units), len(every), hours, _sums(every), longest, seen, pixels)
 
 
 def _sums(units: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -39,12 +39,14 @@ class Rates:
     Attributes:
         measured: on what, when, by which command, in words.
         stages: by the names of their tables (`features/<encoder>` each), and `index`.
+        pixels: a second of the film has: what looks at the picture costs more where there are more.
         together: what encoders that share a film's decoding cost, of the sum of each alone.
         workers, efficiency: what one of so many workers on one machine is worth beside one alone, up to 1.
     """
 
     measured: Mapping[str, str]
     stages: Mapping[str, Cost]
+    pixels: float
     together: float
     workers: int
     efficiency: float
@@ -74,11 +76,11 @@ def read_rates(path: str) -> Rates:
             for stage, cost in content["stages"].items()
         }
         rates = Rates(
-            content["measured"], stages, float(content["together"]), int(content["workers"]),
-            float(content["efficiency"]),
+            content["measured"], stages, float(content["pixels"]), float(content["together"]),
+            int(content["workers"]), float(content["efficiency"]),
         )  # fmt: skip
-        if not 0 < rates.efficiency <= 1 or not 0 < rates.together <= 1:
-            raise ValueError("efficiency and together are above 0 and at most 1")
+        if not 0 < rates.efficiency <= 1 or not 0 < rates.together <= 1 or rates.pixels <= 0:
+            raise ValueError("efficiency, together and pixels are above 0, the first two at most 1")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{name}: not a file of rates ({error!r}); make one: python -m benchmarks.rates --out {name}"

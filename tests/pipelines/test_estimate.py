@@ -17,11 +17,12 @@ from pipelines.rates import Cluster, Cost, Nodes, Rates, read_cluster, read_rate
 from tests.media.films import tone, write_film
 
 EXAMPLE = Path(__file__).parents[2] / "infra" / "clusters" / "example.yaml"
+PIXELS = 640 * 360 * 25.0  # a second of the film that was measured
 REAL_TIME = Cost((3600.0, 3600.0), (0.0, 0.0), 0.0)  # an hour of a core for an hour of film
 
 
 def rates(efficiency: float = 1.0, together: float = 1.0, **stages: Cost) -> Rates:
-    return Rates({"profile": "small"}, stages, together, 2, efficiency)
+    return Rates({"profile": "small"}, stages, PIXELS, together, 2, efficiency)
 
 
 def cluster_of(count: int, cores: int = 16, gpus: int = 0, price: float | None = 2.0) -> Cluster:
@@ -30,7 +31,9 @@ def cluster_of(count: int, cores: int = 16, gpus: int = 0, price: float | None =
 
 def speech_of(films: int, hours: float = 1.0) -> Work:
     seconds = hours * 3600
-    return Work("transcribe", films, films, films * hours, {"speech": films * seconds}, {"speech": seconds})
+    longest = {"speech": seconds}
+    todo = {"speech": films * seconds}
+    return Work("transcribe", films, films, films * hours, todo, longest, frozenset({"films"}), 9 * PIXELS)
 
 
 def test_hours_and_price_follow_from_the_rates() -> None:
@@ -72,7 +75,7 @@ def test_gpus_count_where_the_rates_were_measured_with_one() -> None:
 
 
 def measured(*names: str, seconds: float = 150.0) -> list[Measured]:
-    return [Measured(FilmRef(name, f"/films/{name}.mp4", 1, "etag"), seconds) for name in names]
+    return [Measured(FilmRef(name, f"/films/{name}.mp4", 1, "etag"), seconds, PIXELS) for name in names]
 
 
 def done(out: str, table: str, key: str, chunk: int | None = None) -> None:
@@ -103,6 +106,19 @@ def test_encoders_share_the_decoding_at_best(tmp_path: Path) -> None:
     costs = {"features/objects": REAL_TIME, "features/actions": REAL_TIME, "films": REAL_TIME}
     made = estimate(work, rates(together=0.75, **costs), cluster_of(1), "features")
     assert made.core_hours == pytest.approx((1 + 2 * 0.75, 3.0))
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [(1.0, 1.0, 1.0), (4.0, 1.0, 4.0), (0.5, 0.5, 1.0)])
+def test_more_pixels_cost_more_and_only_what_looks_at_them(size: float, least: float, most: float) -> None:
+    film = Measured(FilmRef("a", "/films/a.mp4", 1, "etag"), 3600.0, size * PIXELS)
+    (seen,) = works("", [film], ("extract",), ("objects",))
+    (heard,) = works("", [film], ("extract",), ("audio",))
+    of = rates(
+        films=Cost((0.0, 0.0), (0.0, 0.0), 0.0),
+        **{"features/objects": REAL_TIME, "features/audio": REAL_TIME},
+    )
+    assert estimate(seen, of, cluster_of(1), "features").core_hours == pytest.approx((least, most))
+    assert estimate(heard, of, cluster_of(1), "features").core_hours == pytest.approx((1.0, 1.0))
 
 
 def test_the_command_tells_films_hours_and_what_cant_be_read(
