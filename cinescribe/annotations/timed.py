@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cinescribe.annotations.files import captions_of, find, need, span_of
+from cinescribe.annotations.files import captions_of, find_splits, span_of
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.errors import UsageError
 
@@ -32,10 +32,7 @@ def read_timed(folder: Path, files: Mapping[str, str]) -> dict[str, list[TimedSe
         UsageError: none is there, or one is not of this form; names it and the video.
     """
     splits = {}
-    for split, name in files.items():
-        file = find(folder, name)
-        if file is None:
-            continue
+    for split, file in find_splits(folder, {split: [name] for split, name in files.items()}).items():
         content = file.json()
         if not isinstance(content, dict):
             raise UsageError(f"{file.name}, line 1: an object of videos is wanted")
@@ -56,8 +53,6 @@ def read_timed(folder: Path, files: Mapping[str, str]) -> dict[str, list[TimedSe
                 )
             )
         splits[split] = videos
-    if not splits:
-        need(folder, *files.values())
     return splits
 
 
