@@ -85,6 +85,7 @@ def test_lsmdc_and_its_tests(tmp_path: Path) -> None:
         "train": (CaptionedClip(clip, 70.5, 72.5, ('Someone says "no and leaves.',)),),
         "test": (CaptionedClip(f"{clip}b", None, None, ("Rain falls.",)),),
     }
+    assert found.clips("train") == (CaptionedClip(clip, None, None, found.splits["train"][0].captions),)
     choices = "one.\ttwo.\tthree.\tfour.\tfive."
     _write(tmp_path / "LSMDC16_multiple_choice_test_randomized.csv", f"{clip}\t{times}\t{choices}\t4\n")
     _write(tmp_path / "LSMDC16_multiple_choice_train.csv", f"{clip}\t{times}\t{choices}\n")
