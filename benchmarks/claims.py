@@ -25,9 +25,10 @@ def systems(names: str) -> list[System]:
     Raises:
         UsageError: there is none of a name.
     """
-    from benchmarks import claims_autoad, claims_tan
+    from benchmarks import claims_autoad, claims_ctsan, claims_jsfusion, claims_tan
 
-    known = {system.name: system for system in (claims_tan.SYSTEM, claims_autoad.SYSTEM)}
+    modules = (claims_tan, claims_autoad, claims_jsfusion, claims_ctsan)
+    known = {module.SYSTEM.name: module.SYSTEM for module in modules}
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     if unknown := [name for name in chosen if name not in known]:
         raise UsageError(f"no system {unknown[0]!r}; there are: {', '.join(known)}")
