@@ -195,12 +195,9 @@ def test_jsfusion_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.slow
 def test_ctsan_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--systems", "ctsan", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
-    assert claims.main(run) == 0
+    assert claims.main([*run, "--part", "ctsan-words"]) == 0
     assert "semantic attention helps" in capsys.readouterr().out
     lines = (tmp_path / "ctsan" / "results.jsonl").read_text().splitlines()
     found = {told["row"]: told["numbers"] for told in map(json.loads, lines)}
-    for variant in ("Base-SAN", "CT-SAN", "CT-SAN-anew"):
-        matching = found[f"{variant} matching"]
-        assert matching["r5"] == 100  # of five clips
-        assert 0 <= min(found[variant]["blanks"], matching["choice"])
-    assert found["Base-SAN"].keys() == found["CT-SAN"].keys() == {"bleu1", "bleu2", "rouge", "cider", "blanks"}
+    assert found["Base-SAN"].keys() == found["CT-SAN"].keys() > found["CT-SAN-anew"].keys() == {"blanks"}
+    assert all(0 <= numbers["blanks"] <= 100 for numbers in found.values())
