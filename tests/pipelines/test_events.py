@@ -1,5 +1,6 @@
 """What a run tells programs: a line a stage in the log, counts in Prometheus."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cinescribe import storage
 from cinescribe.errors import MediaError
 from cinescribe.media.library import FilmRef, list_films
 from pipelines import units
@@ -154,6 +156,15 @@ def test_sentences_and_the_cache_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert sums["cues_total", "left_out"] == 2
     assert sums["cache_hits_total",] == 1
     assert not sums["cache_misses_total",]
+
+
+def test_a_film_on_s3_is_fetched_once(bucket: str, tmp_path: Path, job: Job) -> None:
+    write_film(tmp_path / "film.mp4", frames=25)
+    storage.write_bytes(f"{bucket}/counted/film.mp4", (tmp_path / "film.mp4").read_bytes())
+    (film,) = list_films([f"{bucket}/counted/"])
+    roomy = dataclasses.replace(job, cache_bytes=10**9)
+    told = [units.leave(films_stage(units.board(Unit(film, ("films",))), roomy)).numbers for _ in range(2)]
+    assert [(one["cache_hits"], one["cache_misses"]) for one in told] == [(0, 1), (1, 0)]
 
 
 def test_without_ray_and_without_a_log_nothing_is_told(capfd: pytest.CaptureFixture[str]) -> None:
