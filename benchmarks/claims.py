@@ -25,9 +25,16 @@ def systems(names: str) -> list[System]:
     Raises:
         UsageError: there is none of a name.
     """
-    from benchmarks import claims_autoad, claims_ctsan, claims_jsfusion, claims_tan
+    from benchmarks import (
+        claims_autoad,
+        claims_ce,
+        claims_ctsan,
+        claims_jsfusion,
+        claims_prompt,
+        claims_tan,
+    )
 
-    modules = (claims_tan, claims_autoad, claims_jsfusion, claims_ctsan)
+    modules = (claims_tan, claims_autoad, claims_ce, claims_prompt, claims_jsfusion, claims_ctsan)
     known = {module.SYSTEM.name: module.SYSTEM for module in modules}
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     if unknown := [name for name in chosen if name not in known]:

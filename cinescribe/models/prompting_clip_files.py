@@ -18,6 +18,7 @@ from cinescribe.models.folders import SETTINGS, TENSORS
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cinescribe.models.prompted_text import PromptedText
     from cinescribe.models.prompting_clip import PromptingCLIP
 
 
@@ -72,14 +73,23 @@ def load(folder: Path, device: str = "cpu") -> "tuple[PromptingCLIP, Inputs]":
         )
         inputs, source = Inputs(**told["inputs"]), told["clip"]
         text = from_clip(clip.load(source)) if source else fresh_text(**told["text"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        model = PromptingCLIP(text, config)
+    except WeightsError:  # of CLIP: it tells what to do
+        raise
+    except Exception as error:  # sizes that can't be met are refused by torch and by the model in many ways
         raise WeightsError(
             f"{folder}: not a folder of Prompting CLIP ({error}); give the folder best or last of a run of "
             "`cinescribe train prompting-clip`"
         ) from error
-    model = PromptingCLIP(text, config)
     _fill(model, read_state(folder / TENSORS), str(folder))
     return model.to(device).eval(), inputs
+
+
+def load_text(folder: Path) -> "PromptedText":
+    """The text half of the model that `save` wrote, frozen, to be prompted anew; errors as of `load`."""
+    text = load(folder)[0].text
+    text.frozen = True
+    return text.requires_grad_(False)
 
 
 def load_released(path: Path) -> "PromptingCLIP":

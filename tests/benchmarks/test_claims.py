@@ -201,3 +201,45 @@ def test_ctsan_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     found = {told["row"]: told["numbers"] for told in map(json.loads, lines)}
     assert found["Base-SAN"].keys() == found["CT-SAN"].keys() > found["CT-SAN-anew"].keys() == {"blanks"}
     assert all(0 <= numbers["blanks"] <= 100 for numbers in found.values())
+
+
+@pytest.mark.slow
+def test_collaborative_experts_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["--systems", "ce", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
+    assert claims.main([*run, "--part", "ce-captions"]) == 0
+    assert "more captions help one expert" in capsys.readouterr().out
+    for line in (tmp_path / "ce" / "results.jsonl").read_text().splitlines():
+        numbers = json.loads(line)["numbers"]
+        assert 0 <= numbers["t2v_r1"] <= numbers["t2v_r5"] <= numbers["t2v_r10"] <= 100
+        assert 1 <= numbers["v2t_median"] <= 20
+    told = {
+        (number, split): [
+            json.loads(line)["captions"]
+            for line in (tmp_path / f"ce/seed7/data/captions-{number}/{split}.jsonl").read_text().splitlines()
+        ]
+        for number in (1, 2)
+        for split in ("train", "test")
+    }
+    assert [captions[:1] for captions in told[2, "train"]] == told[1, "train"]
+    assert sum(rich != plain for rich, plain in told[2, "train"]) > len(told[2, "train"]) / 2
+    assert told[2, "test"] == told[1, "test"]
+
+
+@pytest.mark.slow
+def test_prompting_clip_from_data_to_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["--systems", "prompt", "--size", "tiny", "--seeds", "7", "--out", str(tmp_path)]
+    assert claims.main([*run, "--part", "prompt-closed", "--part", "prompt-retrieval"]) == 0
+    assert "learned prompts over hand-crafted" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (tmp_path / "prompt" / "results.jsonl").read_text().splitlines()]
+    numbers = {line["row"]: line["numbers"] for line in lines}
+    assert all(0 <= found["top1"] <= found["top5"] <= 100 for found in numbers.values() if "top1" in found)
+    assert numbers["texts"].keys() == {"r1", "r5", "r10"}
+    others, known = (
+        {film for films in splits["films"].values() for film in films}
+        for splits in (
+            json.loads((tmp_path / f"prompt/seed7/data/{name}/splits.json").read_text())
+            for name in ("others", "films")
+        )
+    )
+    assert others
+    assert not others & known  # the text half knows none of the films

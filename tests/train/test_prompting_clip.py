@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cinescribe.cineworld.world import WorldSettings, write_world
 from cinescribe.errors import UsageError
@@ -74,6 +75,16 @@ def test_actions_are_learned_by_name(root: Path, tmp_path: Path) -> None:
     assert numbers["top5"] >= numbers["top1"]
     search = PromptingCLIPSearch.load(tmp_path / "best")
     assert (search.inputs.features, search.inputs.hz) == ("eye", 2.0)
+
+
+def test_a_trained_text_half_is_kept_and_prompted_anew(root: Path, tmp_path: Path) -> None:
+    train("prompting-clip", root, tmp_path / "first", 2)
+    train("prompting-clip", root, tmp_path / "second", 2, text=str(tmp_path / "first/last"), prompts=1)
+    first, second = (load_file(tmp_path / run / "last/model.safetensors") for run in ("first", "second"))
+    halves = [{name: value for name, value in one.items() if "text." in name} for one in (first, second)]
+    assert halves[0].keys() == halves[1].keys() != set()
+    assert all(torch.equal(value, halves[1][name]) for name, value in halves[0].items())
+    assert PromptingCLIPSearch.load(tmp_path / "second/last").text_vectors(["stir the pot"]).shape == (1, 16)
 
 
 def test_sentences_are_learned_and_evaluated(root: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from cinescribe.errors import UsageError
 from cinescribe.feature_store import FeatureStore
 from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks
 from cinescribe.models import prompting_clip_files
-from cinescribe.models.prompted_text import fresh_text, from_clip
+from cinescribe.models.folders import SETTINGS
+from cinescribe.models.prompted_text import PromptedText, fresh_text, from_clip
 from cinescribe.models.prompting_clip import (
     RECOGNITION_GAPS,
     RETRIEVAL_GAPS,
@@ -53,7 +54,9 @@ class CommonOptions(Optimisation):
     features: str = option("clip-ViT-B-16-openai-30hz", "of CLIP's picture half, features/NAME")
     hz: float = option(30.0, "features a second where they are .npy files; tables tell it")
     text: str = option(
-        "ViT-B-16/openai", "model of the text half, as of `clip:MODEL`; or fresh: a small new one"
+        "ViT-B-16/openai",
+        "frozen text half: of a CLIP model, as of `clip:MODEL`, or of the folder of a trained model of these "
+        "recipes; or fresh: a small new one that learns",
     )
     annotations: str = option("clips", "data set, as cinescribe.annotations.catalogue names it")
     annotations_at: str = option("", "its folder; by default that of the data")
@@ -100,10 +103,10 @@ class _PromptingCLIP(NoStep):
         self.options = options
 
     def model(self, data: Data) -> PromptingCLIP:
-        """A new one; CLIP's text half as it was published, or small and fresh."""
+        """A new one; its text half stays as it was published or trained before, or is small and learns."""
         clips, options = _clips(data), self.options
         width = clips.features.dim([clips.clips[0].video_id])
-        text = fresh_text(width) if options.text == "fresh" else from_clip(clip.load(options.text))
+        text = _text_half(options.text, width)
         if text.dim != width:
             raise UsageError(
                 f"features {options.features} have {width} numbers, the texts of {options.text} {text.dim}: "
@@ -238,6 +241,15 @@ class Retrieval(_PromptingCLIP):
         recalls = {f"recall{k}": scores.recall[k] for k in (1, 5, 10)}
         ranks = {"median_rank": scores.median_rank, "mean_rank": scores.mean_rank}
         return {**recalls, **ranks, "geometric_mean": scores.geometric_mean}
+
+
+def _text_half(name: str, width: int) -> PromptedText:
+    """The one that `--text` names, for features of so many numbers."""
+    if name == "fresh":
+        return fresh_text(width)
+    if (Path(name) / SETTINGS).exists():
+        return prompting_clip_files.load_text(Path(name))
+    return from_clip(clip.load(name))
 
 
 def _texts(model: PromptingCLIP, texts: Sequence[str]) -> Tensor:
