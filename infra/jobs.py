@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import io
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cinescribe import cli
@@ -102,8 +103,8 @@ def _recipe(values: Values, name: str) -> Job:
     return Job(name, arguments, training)
 
 
-def _check_known(place: str, given: object, known: tuple[str, ...]) -> None:
-    if strangers := [name for name in given if name not in known]:  # type: ignore[attr-defined]
+def _check_known(place: str, given: Iterable[str], known: tuple[str, ...]) -> None:
+    if strangers := [name for name in given if name not in known]:
         raise UsageError(f"{place}: no {', '.join(strangers)}; there are: {', '.join(known)}")
 
 

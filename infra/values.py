@@ -136,18 +136,11 @@ class Jobs(_Strict):
     keep_seconds: Annotated[int, Field(ge=0)] = 600
 
 
-class Replicas(_Strict):
+class Replicas(Range):
     """How a part of the service scales: `ongoing` requests are what one replica is meant to have at work."""
 
     least: _Whole
-    most: _Whole
     ongoing: _Whole
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Replicas":
-        if self.least > self.most:
-            raise ValueError(f"least {self.least} is more than most {self.most}")
-        return self
 
 
 class Service(Work):
