@@ -157,7 +157,7 @@ def prepared(out: Path, seed: int, sizes: Sizes) -> tuple[dict[str, Case], str]:
 
 def measure(given: argparse.Namespace, sizes: Sizes) -> None:
     """Measure what is missing."""
-    results = given.out / "results.jsonl"
+    results = kept(given)
     for seed in given.seed:
         done = {(row["case"], row["row"]) for row in read(results) if row["seed"] == seed}
         if done >= {(case, row) for case in CASES for row in ("random", *ROWS)}:
@@ -175,6 +175,11 @@ def measure(given: argparse.Namespace, sizes: Sizes) -> None:
                 with connect(case, folder) as ask:
                     for key, row in left.items():
                         keep(results, seed, name, key, measured(case, row, ask))
+
+
+def kept(given: argparse.Namespace) -> Path:
+    """The file of results: what was asked here and what was asked over HTTP takes different times."""
+    return Path(given.out) / ("results-local.jsonl" if given.local else "results-http.jsonl")
 
 
 def keep(results: Path, seed: int, case: str, row: str, numbers: Mapping[str, float]) -> None:
@@ -242,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CinescribeError as error:
         print(f"benchmarks.trained_search: {error}", file=sys.stderr)
         return 2
-    print(table(read(given.out / "results.jsonl"), given.seed))
+    print(table(read(kept(given)), given.seed))
     return 0
 
 

@@ -35,7 +35,7 @@ class Sizes:
 
     films: int = 200
     noise: float = 0.3
-    queries: int = 150
+    queries: int = 75
     text: str = "word2vec-googlenews-26k"
     width: int = 128
     batch: int = 64

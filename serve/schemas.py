@@ -80,7 +80,7 @@ class FoundMoment(BaseModel):
     end: float
     score: float
     reranked: float | None = Field(
-        None, description="the re-ranker's score, by which the first moments are in order; null: not asked"
+        None, description="the re-ranker's score, which counts beside `score` in the order; null: not asked"
     )
     why: list[Why]
     thumbnail: str = Field(description="address of a picture of it")

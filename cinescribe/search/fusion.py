@@ -15,7 +15,7 @@ SUPPORT = 0.5  # of the moment's best share, from which on a hit makes the momen
 _SHORTEST = 0.001  # seconds; a hit without length is still somewhere
 
 # What a hit of each source is worth when it could not be better. Chosen, not measured: visual words are a
-# vocabulary of fixed classes and often wrong, and so are generated descriptions. That of the trained model was
+# vocabulary of fixed classes and often wrong, and so are generated descriptions. The trained model's was
 # chosen on a made world, see docs/search.md.
 WEIGHTS: Mapping[Source, float] = {
     "speech": 1.0,

@@ -21,9 +21,9 @@ from cinescribe.models.jsfusion_rerank import MOST, equidistant, rerank
 from cinescribe.search.query import Moment
 from cinescribe.search.store import IndexedFilm
 
-# Of the order the model's score counts so much and the fusion's the rest, each in standard deviations over
-# the moments that are scored; see docs/search.md.
-MODEL = 1.0
+# In the order the model's score counts so much and the fusion's the rest, each in standard deviations over
+# the moments that are scored. Chosen on a made world, see docs/search.md.
+MODEL = 0.25
 _KEPT_BYTES = 256 * 2**20  # of features of moments
 
 
@@ -55,7 +55,7 @@ class Reranker:
         self._computing, self._keeping = threading.Lock(), threading.Lock()
 
     def reorder(self, text: str, moments: Sequence[Moment], films: Mapping[str, IndexedFilm]) -> Reordered:
-        """The first `MOST` moments by score; behind them those without features, then the others.
+        """The first `MOST` moments in their order; behind them those without features, then the others.
 
         Args:
             text: the query, in words alone.

@@ -205,12 +205,14 @@ class Store:
             dim: numbers of a vector.
         """
         with writer_lock(self.uri), explained(self.uri):
-            old = self.model()
+            old, told = self.model(), {_MODEL: json.dumps(asdict(model))}
             if old is None or replace(old, folder=model.folder) != model:
+                empty = schema("model", dim)
+                place = empty.get_field_index("vector")
+                empty = empty.set(place, empty.field(place).with_metadata(told))
                 # Over the old table, not in its place: whoever has it open may read it to the end.
-                self.database.create_table("model", schema=schema("model", dim), mode="overwrite")
-            if old != model:
-                told = {_MODEL: json.dumps(asdict(model))}
+                self.database.create_table("model", schema=empty, mode="overwrite")
+            elif old != model:
                 self.open("model").update_field_metadata({"path": "vector", "metadata": told})
 
     def forget_model(self) -> None:

@@ -61,8 +61,14 @@ def test_the_order_is_that_of_the_model_s_table(root: str, model: Path, searcher
     videos = encode_videos(saved.model, [torch.from_numpy(frames.read(clip)) for clip in clips])
     ids, lengths = saved.vocabulary.batch([QUERY], saved.model.config.words)
     table = score_table(saved.model, videos, encode_texts(saved.model, ids, lengths))[0].numpy()
+    scores = np.array([m.score for m in scored])
     np.testing.assert_allclose(np.array([moment.reranked for moment in scored], float), table, atol=1e-4)
-    assert [m.reranked for m in reranking.in_order(scored[::-1])] == [m.reranked for m in scored]
+    share = reranking.MODEL
+    together = [
+        share * (ours - table.mean()) / table.std() + (1 - share) * (m.score - scores.mean()) / scores.std()
+        for m, ours in zip(scored, table, strict=True)
+    ]
+    assert together == sorted(together, reverse=True)
 
     plain = {
         (m.film_id, m.start): m for m in Searcher(root, threads=1).search(Query(QUERY, limit=30)).moments
@@ -101,9 +107,10 @@ def test_what_the_model_and_the_fusion_say_is_put_together() -> None:
     def moment(start: float, score: float, reranked: float) -> Moment:
         return Moment("film", start, start + 1, score, (), reranked)
 
-    one, two = moment(0.0, 0.9, -1.0), moment(5.0, 0.1, 1.0)
-    expected = [two, one] if reranking.MODEL > 0.5 else [one, two]
-    assert reranking.in_order([one, two]) == expected
+    alike = [moment(0.0, 0.5, -1.0), moment(5.0, 0.5, 1.0)]
+    assert reranking.in_order(alike) == alike[::-1]
+    alike = [moment(0.0, 0.1, 2.0), moment(5.0, 0.9, 2.0)]
+    assert reranking.in_order(alike) == alike[::-1]
     assert reranking.in_order([]) == []
 
 
