@@ -9,15 +9,19 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from cinescribe import storage
 from cinescribe.errors import UsageError
 from cinescribe.search import lock
+from cinescribe.search.documents import as_column
 from cinescribe.search.filters import literal
-from cinescribe.search.store import FilmRows, IndexedFilm, Store
+from cinescribe.search.store import FilmRows, IndexedFilm, IndexModel, Store, schema
 from cinescribe.search.texts import PROBES
 from tests.search.films import FILMS, generation, whole
 
@@ -197,3 +201,27 @@ def test_a_vector_index_finds_what_exact_search_finds(tmp_path: Path) -> None:
         exact = search.bypass_vector_index().to_arrow()["_distance"].to_pylist()
         assert search.to_arrow()["_distance"].to_pylist() == pytest.approx(exact, abs=1e-3)
         assert search.to_arrow()["film_id"].to_pylist() == [film_id] * 3
+
+
+def test_the_index_names_its_model_and_lets_go_of_another_s_vectors(root: str) -> None:
+    store, one = Store(root), IndexModel("/runs/one", "1" * 16, 5.0)
+    store.use_model(one, 4)
+    columns = {
+        "id": ["plain#0"], "film_id": ["plain"], "start": [0.0], "end": [5.0], "flags": [3],
+        "vector": as_column(np.ones((1, 4), np.float16)),
+    }  # fmt: skip
+    film = IndexedFilm("plain", "", 60.0, {"speech": "1", "model": "x"})
+    store.replace([FilmRows(film, {"model": pa.table(columns, schema("model", 4))})])
+    before = store.open("model")
+    assert store.model() == one
+
+    store.use_model(replace(one, folder="/moved"), 4)
+    assert store.model() == replace(one, folder="/moved")
+    assert store.counts()["model"] == 1
+    two = IndexModel("/runs/two", "2" * 16, 5.0)
+    store.use_model(two, 8)
+    assert (store.model(), store.counts()["model"]) == (two, 0)
+    assert before.count_rows() == 1  # whoever has it open reads on
+    store.forget_model()
+    assert store.model() is None
+    assert store.films()["plain"].stamps == {"speech": "1"}
