@@ -17,7 +17,7 @@ from tests.fuzz.mutation import changed
 from tests.fuzz.parsers import PARSERS
 from tests.fuzz.promise import Broken, Parser, check
 
-_INPUT_SECONDS = 10  # that one input may take
+_INPUT_SECONDS = 10  # of computing, that one input may take
 _MEMORY = 3 * 2**30  # bytes that a parser may add to what its process has when it begins
 
 
@@ -85,14 +85,14 @@ def _run(name: str, seconds: float, seed: int, folder: Path, pipe: Connection) -
     check(parser, kept[0], work)  # what it imports is there, and counts neither as time nor as memory
     most = _address_space() + _MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    signal.signal(signal.SIGALRM, _too_slow)
+    signal.signal(signal.SIGPROF, _too_slow)
     end = time.monotonic() + seconds
     inputs = read = 0
     while time.monotonic() < end:
         data = changed(random.choice(kept), kept, random, values_only=parser.values_only)
         last.write_bytes(data)
         place = message = ""
-        signal.alarm(_INPUT_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, _INPUT_SECONDS)
         try:
             read += check(parser, data, work) == "read"
         except Broken as error:
@@ -100,7 +100,7 @@ def _run(name: str, seconds: float, seed: int, folder: Path, pipe: Connection) -
         except TooSlow:
             place = message = f"{name}: an input took more than {_INPUT_SECONDS} s"
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         inputs += 1
         if place or inputs % 50 == 0:
             pipe.send((inputs, read, place, message, data if place else b""))
