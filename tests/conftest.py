@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread ea
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Folders and files whose tests start Ray or a browser, or use the machine as if it were theirs alone.
-_ONE_AT_A_TIME = ("pipelines/", "serve/", "train/test_faults.py")
+_ONE_AT_A_TIME = ("pipelines/", "serve/", "train/test_faults.py", "infra/test_cluster.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,5 @@
 """What is promised when things die: the driver, a worker, a film's process, at any moment."""
 
-import json
 import os
 import random
 import signal
@@ -125,47 +124,3 @@ def test_an_interrupt_stops_and_the_same_command_goes_on(library: Path, tmp_path
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 0, told
     assert len(tables.read_table(str(out), "speech")) == 7
-
-
-@pytest.fixture
-def head() -> Any:
-    """A real Ray cluster of this machine with its job server, on ports of its own; yields its environment."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    # Sockets have short names; the folder of a test is too long for them.
-    folder = Path(f"/tmp/cinescribe-test-{os.getpid()}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-test-" + "0" * 32}
-    started = subprocess.Popen(
-        [ray, "start", "--head", "--block", "--port=26379", "--dashboard-port=28265", "--num-cpus=2",
-         "--dashboard-agent-listen-port=28266", "--include-dashboard=true", f"--temp-dir={folder}",
-         "--disable-usage-stats"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    yield environment | {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:28265"}
-    started.terminate()
-    started.wait(60)
-    subprocess.run(["rm", "-rf", str(folder)], check=True)
-
-
-def test_a_job_with_nothing_but_its_working_directory(
-    head: dict[str, str], library: Path, tmp_path: Path
-) -> None:
-    ray = str(Path(sys.executable).with_name("ray"))
-    out = tmp_path / "out"
-    ship = tmp_path / "ship"
-    ship.mkdir()
-    for package in ("cinescribe", "pipelines", "tests"):
-        (ship / package).symlink_to(ROOT / package)
-    job = [ray, "job", "submit", "--working-dir", str(ship), "--", sys.executable, "-m"]
-    command = [*job, "tests.pipelines.standins", "Loudness", str(library), "--out", str(out)]
-    for _ in range(60):  # the job server comes up after the head, and what runs the jobs after that
-        ended = subprocess.run(command, env=head, text=True, capture_output=True, timeout=300)
-        told = ended.stderr + ended.stdout
-        if "Failed to connect" not in told and "No available agent" not in told:
-            break
-        time.sleep(1)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "8 planned = 7 done + 1 failed" in ended.stdout
-    assert len(tables.read_table(str(out), "speech")) == 7
-    (record,) = (out / "runs").iterdir()
-    assert json.loads(record.read_text())["stages"]["speech"]["done"] == 7
