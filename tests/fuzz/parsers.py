@@ -1,6 +1,5 @@
 """Every parser of the project, by name."""
 
-import argparse
 import json
 from functools import cache
 from pathlib import Path
@@ -203,17 +202,6 @@ def _time(path: Path) -> None:
     assert 0 <= arguments.start < float("inf")
 
 
-def _share(path: Path) -> None:
-    from pipelines.align import parser
-
-    text = path.read_bytes().decode("utf-8", "surrogateescape").rstrip("\n")
-    try:
-        arguments: argparse.Namespace = parser().parse_args(["tables", "--model=m", f"--keep={text}"])
-    except SystemExit as error:
-        raise UsageError(str(error)) from error
-    assert 0 <= arguments.keep <= 1
-
-
 def _address(path: Path) -> None:
     """Whatever is allowed leads to the allowed host and folder, as an HTTP client sees it."""
     from urllib.parse import unquote, urlsplit
@@ -331,7 +319,6 @@ _ALL = [
     Parser("correction", "a@0-1000.parquet", _correction),
     Parser("keys", "keys", _keys),
     Parser("time", "", _time),
-    Parser("share", "", _share),
     Parser("address", "", _address),
     Parser("expert", "face.pickle", _expert),
     Parser("expert-tensors", "face.safetensors", _expert_tensors),
