@@ -1,4 +1,4 @@
-# make setup | demo | test | test-unit | lint | lock | clean
+# make setup | demo | test | test-unit | lint | audit | lock | clean
 # Needs python3 (3.11 or 3.12), make, and a package registry that pip is set up for. Nothing else.
 
 UV_VERSION := 0.13.9
@@ -33,7 +33,7 @@ export PIP_TO_UV
 PIP_SETTINGS = eval "$$($(RUN) -c "$$PIP_TO_UV")"; export UV_INDEX_STRATEGY=unsafe-best-match;
 UV = $(PIP_SETTINGS) $(RUN) -m uv
 
-.PHONY: setup demo test test-unit lint lock clean
+.PHONY: setup demo test test-unit lint audit lock clean
 
 setup: $(READY)
 
@@ -65,6 +65,10 @@ lint: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+
+# Known weaknesses of the locked packages; fails also where the advisory service can't be asked about one.
+audit: $(READY)
+	@$(RUN) -m pip_audit --strict --progress-spinner off --disable-pip --require-hashes --requirement requirements.lock
 
 lock: $(READY)
 	@$(PIP_SETTINGS) unset UV_INDEX UV_FIND_LINKS; $(RUN) -m uv pip compile pyproject.toml --quiet --universal \
