@@ -1,5 +1,6 @@
 """A cluster on AWS without Kubernetes, as `ray up` is told it."""
 
+import shlex
 from typing import Any
 
 from infra.pods import GATE, KEYS_FOLDER, Manifest, memory_of_ray
@@ -18,7 +19,8 @@ def cluster_config(values: Values) -> Manifest:
     plain = {**values.environment, **GATE, "RAY_AUTH_MODE": "token"}
     if values.storage.weights:
         plain["CINESCRIBE_WEIGHTS"] = values.storage.weights
-    options = [f"--env={name}={value}" for name, value in plain.items()]
+    # Ray joins these with blanks into a line for the shell.
+    options = [shlex.quote(f"--env={name}={value}") for name, value in plain.items()]
     files = {_TOKEN: _TOKEN}
     if values.secrets.service_keys:
         files[f"{KEYS_FOLDER}/keys"] = _KEYS

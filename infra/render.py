@@ -17,12 +17,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from cinescribe.errors import CinescribeError
 from infra import aws, network, service, values
 from infra.jobs import PIPELINES, RUNTIME_ENV, jobs, ray_job, submission
 from infra.pods import Manifest, cluster_spec, metadata
+from infra.text import to_yaml
 
 
 def render(of: values.Values) -> dict[str, str]:
@@ -58,24 +57,8 @@ def _ray_cluster(of: values.Values) -> Manifest:
     }
 
 
-class _Plain(yaml.CSafeDumper):
-    """Everything written out where it stands: `kubectl` knows no anchors that a person would want to read."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        """Never an alias."""
-        return True
-
-
-def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Plain.add_representer(str, _text)
-
-
 def _yaml(documents: list[Manifest]) -> str:
-    written = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=4096)
-    return f"# Made by infra.render: change the values, not this file.\n{written}"
+    return f"# Made by infra.render: change the values, not this file.\n{to_yaml(*documents)}"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema  # noqa: TID251 -- Serve says what it takes
 
 from cinescribe.errors import UsageError
 from infra.pods import KEYS_FOLDER, Manifest, cluster_spec, metadata
+from infra.text import to_yaml
 from infra.values import Values, first_fault
 from serve import app, command
 from serve.addresses import check_allowed
@@ -75,7 +75,7 @@ def ray_service(values: Values) -> Manifest:
         "spec": {
             "upgradeStrategy": {"type": "NewCluster"},
             "excludeHeadPodFromServeSvc": True,  # the head schedules; requests go where the replicas are
-            "serveConfigV2": yaml.safe_dump(serve_config(values), sort_keys=False, allow_unicode=True),
+            "serveConfigV2": to_yaml(serve_config(values)),
             "rayClusterConfig": cluster,
         },
     }

@@ -1,5 +1,6 @@
 """The one file a person edits, read and checked; `infra/values.yaml` is an example with comments."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,18 @@ ShortName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,19}[a-z0-9])?$")]
 # The name of a secret or a claim that somebody made, or "" where it is not needed.
 MaybeName = Annotated[str, Field(pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$")]
 _Whole = Annotated[int, Field(ge=1)]
+# What the files set themselves, and where it is said instead.
+_OWN = {
+    "CINESCRIBE_WEIGHTS": "say it as storage.weights",
+    "RAY_AUTH_MODE": "clusters always ask for their token",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "it names the service's own checks of requests",
+}
+# What the secrets hold, by their entry.
+_HELD = {
+    "storage": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    "hub": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+    "service_keys": ("CINESCRIBE_API_KEYS",),
+}
 
 
 class _Strict(BaseModel):
@@ -185,10 +198,28 @@ class Values(_Strict):
 
     @model_validator(mode="after")
     def _groups_are_there(self) -> "Values":
+        if "head" in self.groups:
+            raise ValueError("groups.head: the machine that schedules has this name; give the group another")
         used: dict[str, Work] = {**self.pipelines, "training": self.training, "service": self.service}
         for what, work in used.items():
             if work.group not in self.groups:
                 raise ValueError(f"{what}: no group {work.group!r}; there are: {', '.join(self.groups)}")
+        return self
+
+    @model_validator(mode="after")
+    def _environment_is_the_users(self) -> "Values":
+        for name in self.environment:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"environment: {name!r} is no name of a variable: letters, digits and _")
+            if name in _OWN:
+                raise ValueError(f"environment.{name}: is set by the files themselves; {_OWN[name]}")
+        for entry, names in _HELD.items():
+            secret = getattr(self.secrets, entry)
+            if secret and (written := [name for name in names if name in self.environment]):
+                raise ValueError(
+                    f"environment.{written[0]}: a secret, which would stand in the files for all to read; it "
+                    f"belongs into the secret {secret!r} that secrets.{entry} names"
+                )
         return self
 
 
@@ -200,7 +231,9 @@ def read(path: Path) -> Values:
     """
     try:
         written = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError as error:
+        raise UsageError("can't be read as YAML: nested too deeply") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that isn't one
         raise UsageError(f"can't be read as YAML: {error}") from error
     try:
         return Values.model_validate(written)

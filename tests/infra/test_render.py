@@ -202,6 +202,22 @@ def test_ray_up_takes_its_config(manifests: dict[str, list[dict[str, Any]]]) -> 
     assert "InstanceMarketOptions" not in nodes["head"]["node_config"]
 
 
+def test_text_stays_text_for_every_reader_and_for_the_shell() -> None:
+    words = ["1e3", "0o17", "1e-5", ".5e3", "y", "on", "NULL", "~", "2026-11-28", "12:30", "two words", ""]
+    environment = {f"V{number}": word for number, word in enumerate(words)} | {"y": "$(id); 'x'"}
+    files = render.render(edited(environment=environment))
+    cluster = files["cluster.yaml"]
+    for word in words:
+        assert f'value: "{word}"' in cluster
+    assert 'name: "y"' in cluster
+    assert "kind: RayCluster" in cluster
+    (config,) = yaml.load_all(files["aws.yaml"], yaml.CSafeLoader)
+    options = shlex.split(" ".join(config["docker"]["run_options"]))  # as Ray joins them
+    assert [f"--env={name}={value}" for name, value in environment.items()] == options[
+        1 : len(environment) + 1
+    ]
+
+
 def test_no_secret_is_written_and_none_is_asked_for_that_is_not_named(
     manifests: dict[str, list[dict[str, Any]]],
 ) -> None:
@@ -280,6 +296,11 @@ def test_a_redis_lets_heads_come_back_where_something_lasts(schemas: check.Schem
         ("    image: gpu", "    image: cpu", "groups.gpu: a group with gpus needs image: gpu"),
         ("transcribe: {group: gpu, machines: {least: 1", "transcribe: {group: gpu, machines: {least: 0",
          "pipelines.transcribe: machines: least must be 1"),
+        ("  cpu:\n    image", "  head:\n    image", "groups.head: the machine that schedules"),
+        ("  AWS_DEFAULT_REGION:", "  A;B:", "environment: 'A;B' is no name of a variable"),
+        ("  AWS_DEFAULT_REGION:", "  RAY_AUTH_MODE:", "environment.RAY_AUTH_MODE: is set by the files"),
+        ("  AWS_DEFAULT_REGION:", "  CINESCRIBE_API_KEYS:", "belongs into the secret 'cinescribe-keys'"),
+        ("node_selector: {}", f"node_selector: {'[' * 2000}", "nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_slip_in_the_values_is_told_by_its_place(
