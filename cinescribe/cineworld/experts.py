@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from cinescribe import tables
 from cinescribe.cineworld.seen import Seen, see_film, see_howto
@@ -89,12 +91,12 @@ def write_experts(root: str) -> int:
     stored = read_world(root)
     world = World(stored.settings)
     experts = eyes(world.settings)
-    for index in range(stored.films):
+    for index in track(range(stored.films), "films", console=Console(stderr=True), transient=True):
         film = world.film(index)
         for name, eye in experts.items():
             seen = see_film(eye, film.scenes, film.shots, film.story.characters, HZ)
             _write(root, f"film-{index:05}", name, features(eye, seen, film.story.seed))
-    for index in range(stored.videos):
+    for index in track(range(stored.videos), "videos", console=Console(stderr=True), transient=True):
         video = world.howto(index)
         for name, eye in experts.items():
             _write(root, f"howto-{index:05}", name, features(eye, see_howto(eye, video), video.seed))
