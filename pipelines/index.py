@@ -25,7 +25,7 @@ from cinescribe.search.embedding import WINDOW
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
 from pipelines import command, progress
 from pipelines.events import Events
-from pipelines.index_films import STAGE, Film, find_films, model_for, parts_of
+from pipelines.index_films import STAGE, Film, Model, find_films, model_for, parts_of
 from pipelines.index_rows import rows_of
 from pipelines.run import new_run_id
 from pipelines.units import Passenger, leave
@@ -72,6 +72,7 @@ def run(config: Config) -> int:
             f"{config.root}: no tables of speech or features there; run `cinescribe transcribe ... --out "
             f"{config.root}` first"
         )
+    events = Events("index", new_run_id(), config.log)
     if model is not None:
         store.use_model(model.told, model.encoder.dim)
     gone = sorted(there.keys() - films.keys())
@@ -79,7 +80,6 @@ def run(config: Config) -> int:
     todo = {name: parts for name, film in films.items() if (parts := parts_of(film, there.get(name)))}
     report = _Report(len(films), len(films) - len(todo), quiet=config.quiet)
     failed: dict[str, str] = {}
-    events = Events("index", new_run_id(), config.log)
     events.begin(len(films), len(todo))
     if todo:
         with report, events.metrics:
@@ -92,7 +92,7 @@ def run(config: Config) -> int:
                 threads=config.threads,
                 address=config.address,
             )
-            failed = _process(config, store, films, there, todo, made, report, events)
+            failed = _process(config, store, films, there, todo, made, report, events, model)
     if todo or gone:
         report.say("making the index fast ...")
         store.optimise()
@@ -119,10 +119,12 @@ def _process(
     made: Iterable[Passenger],
     report: "_Report",
     events: Events,
+    model: Model | None,
 ) -> dict[str, str]:
     """Commit the rows of films as they are made; ids and messages of those that failed."""
     failed: dict[str, str] = {}
     batch: list[FilmRows] = []
+    told = model.told if model else None
     since = time.monotonic()
     for passenger in made:
         film_id = passenger["film_id"]
@@ -154,9 +156,9 @@ def _process(
         events.metrics.show("cinescribe_queue_units", report.planned - report.finished)
         size = sum(part.num_rows for film in batch for part in film.rows.values())
         if size >= _COMMIT_ROWS or time.monotonic() - since > _COMMIT_SECONDS:
-            store.replace(batch)
+            store.replace(batch, told)
             batch, since = [], time.monotonic()
-    store.replace(batch)
+    store.replace(batch, told)
     return failed
 
 

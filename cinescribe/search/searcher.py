@@ -14,12 +14,13 @@ from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.errors import UsageError, WeightsError
 from cinescribe.models.jsfusion_rerank import MOST as RERANKED
 from cinescribe.search import filters, fusion, seen
+from cinescribe.search.database import explained
 from cinescribe.search.embedding import EncodedText
 from cinescribe.search.fusion import Hit
 from cinescribe.search.labels import LabelWeigher
 from cinescribe.search.query import ROLES_OF, SOURCES, TEXTS, Answer, Moment, Query, Source
 from cinescribe.search.reranking import Reranker
-from cinescribe.search.store import IndexedFilm, Store, explained, model_of
+from cinescribe.search.store import IndexedFilm, Store, model_of
 from cinescribe.search.texts import TextSearch
 from cinescribe.search.trained import ModelSearch, TrainedEncoder
 

@@ -15,7 +15,6 @@ row in `films` does not say it was done. Readers see the last commit of each tab
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -25,6 +24,7 @@ import pyarrow as pa
 
 from cinescribe import storage
 from cinescribe.errors import UsageError
+from cinescribe.search.database import explained, storage_options
 from cinescribe.search.filters import literal
 from cinescribe.search.lock import writer_lock
 
@@ -153,16 +153,21 @@ class Store:
 
     # ---- writing --------------------------------------------------------------------------------
 
-    def replace(self, films: Sequence[FilmRows]) -> int:
+    def replace(self, films: Sequence[FilmRows], model: IndexModel | None = None) -> int:
         """Put films in place of what the index has of them; another writer is waited for.
 
         Films that meanwhile were indexed from the same are left as they are.
+
+        Args:
+            films: whole ones, or new rows of some tables.
+            model: whose the rows of `model` are; if another run put another in its place, they are left out.
 
         Returns:
             How many were written.
         """
         with writer_lock(self.uri), explained(self.uri):
-            there = self.films()
+            there, ours = self.films(), _same(model, self.model())
+            films = [_keeping_model(film, there.get(film.film.film_id), ours) for film in films]
             films = [
                 film
                 for film in films
@@ -206,7 +211,8 @@ class Store:
         """
         with writer_lock(self.uri), explained(self.uri):
             old, told = self.model(), {_MODEL: json.dumps(asdict(model))}
-            if old is None or replace(old, folder=model.folder) != model:
+            if not _same(old, model):
+                self._forget_stamps()
                 empty = schema("model", dim)
                 place = empty.get_field_index("vector")
                 empty = empty.set(place, empty.field(place).with_metadata(told))
@@ -220,14 +226,15 @@ class Store:
         with writer_lock(self.uri), explained(self.uri):
             if self.model() is None:
                 return
+            self._forget_stamps()
             self.database.create_table("model", schema=schema("model", 1), mode="overwrite")
-            with_it = [film for film in self.films().values() if "model" in film.stamps]
-            for some in _portions(with_it):
-                left = [
-                    replace(film, stamps={k: v for k, v in film.stamps.items() if k != "model"})
-                    for film in some
-                ]
-                self._replace("films", [film.film_id for film in left], [_film_rows(left)])
+
+    def _forget_stamps(self) -> None:
+        """Films have no model's rows; said before the rows go, so that who is killed leaves none unmade."""
+        with_it = [film for film in self.films().values() if "model" in film.stamps]
+        for some in _portions(with_it):
+            left = [replace(film, stamps=_without_model(film.stamps)) for film in some]
+            self._replace("films", [film.film_id for film in left], [_film_rows(left)])
 
     def _replace(self, table: str, film_ids: Sequence[str], parts: Sequence[pa.Table]) -> None:
         """All rows of these films for these, in one commit."""
@@ -299,6 +306,28 @@ def _indices(table: Any, ann_from: int) -> dict[str, Any]:
     return indices | _word_indices(table)
 
 
+def _same(one: IndexModel | None, other: IndexModel | None) -> bool:
+    """Whether two are the same model, wherever its folder is."""
+    if one is None or other is None:
+        return one is other
+    return (one.identity, one.window) == (other.identity, other.window)
+
+
+def _keeping_model(film: FilmRows, old: IndexedFilm | None, ours: bool) -> FilmRows:
+    """A film whose rows of `model` stay as they are, unless it has `ours`, keeps what is said of them."""
+    if ours and "model" in film.replaces:
+        return film
+    stamps = _without_model(film.film.stamps)
+    if old is not None and "model" in old.stamps:
+        stamps["model"] = old.stamps["model"]
+    tables = tuple(table for table in film.replaces if table != "model")
+    return FilmRows(replace(film.film, stamps=stamps), film.rows, tables)
+
+
+def _without_model(stamps: Mapping[str, str]) -> dict[str, str]:
+    return {name: stamp for name, stamp in stamps.items() if name != "model"}
+
+
 def model_of(table: Any) -> IndexModel | None:
     """The model that an opened table `model` names."""
     told = (table.schema.field("vector").metadata or {}).get(_MODEL.encode())
@@ -317,33 +346,3 @@ def _portions(some: Sequence[Portioned], size: int = 500) -> Iterator[Sequence[P
 
 def _of_films(film_ids: Iterable[str]) -> str:
     return f"film_id IN ({', '.join(map(literal, film_ids))})"
-
-
-def storage_options(uri: str) -> dict[str, str] | None:
-    """How LanceDB reaches S3: from the environment that the other tables are reached with."""
-    if not storage.is_s3(uri):
-        return None
-    client = storage.s3_client()
-    endpoint = client.meta.endpoint_url
-    options = {"aws_region": client.meta.region_name or "us-east-1"}
-    if os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        options |= {"aws_endpoint": endpoint, "allow_http": str(endpoint.startswith("http://")).lower()}
-    return options
-
-
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn LanceDB's errors into a UsageError that says what to do."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
-        if any(sign in said for sign in ("No space left", "os error 28", "os error 122", "os error 27")):
-            raise UsageError(
-                f"{uri}: the disk is full; make room and run the same command again, what was committed is "
-                "kept and readable"
-            ) from error
-        raise UsageError(
-            f"{uri}: {said[:300]}; if it goes on, check the address and your rights to it, or delete the "
-            "folder and run `cinescribe index` again"
-        ) from error

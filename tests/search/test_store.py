@@ -211,7 +211,7 @@ def test_the_index_names_its_model_and_lets_go_of_another_s_vectors(root: str) -
         "vector": as_column(np.ones((1, 4), np.float16)),
     }  # fmt: skip
     film = IndexedFilm("plain", "", 60.0, {"speech": "1", "model": "x"})
-    store.replace([FilmRows(film, {"model": pa.table(columns, schema("model", 4))})])
+    store.replace([FilmRows(film, {"model": pa.table(columns, schema("model", 4))})], one)
     before = store.open("model")
     assert store.model() == one
 
@@ -221,7 +221,12 @@ def test_the_index_names_its_model_and_lets_go_of_another_s_vectors(root: str) -
     two = IndexModel("/runs/two", "2" * 16, 5.0)
     store.use_model(two, 8)
     assert (store.model(), store.counts()["model"]) == (two, 0)
+    assert store.films()["plain"].stamps == {"speech": "1"}  # its rows went, so they are to be made again
+    late = IndexedFilm("plain", "", 60.0, {"speech": "2", "model": "x"})
+    store.replace([FilmRows(late, {"model": pa.table(columns, schema("model", 4))})], one)
+    assert store.counts()["model"] == 0  # a run with the model that was there before
+    assert store.films()["plain"].stamps == {"speech": "2"}
     assert before.count_rows() == 1  # whoever has it open reads on
     store.forget_model()
     assert store.model() is None
-    assert store.films()["plain"].stamps == {"speech": "1"}
+    assert store.films()["plain"].stamps == {"speech": "2"}
