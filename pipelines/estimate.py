@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from cinescribe import storage, tables
 from cinescribe.errors import UsageError
-from pipelines import cluster, command, left
+from pipelines import cluster, command, left, progress
 from pipelines.left import Work
 from pipelines.rates import LAPTOP, Cluster, Cost, Rates, read_cluster, read_rates
 
@@ -144,7 +144,7 @@ def _print(
     console = Console(soft_wrap=True, highlight=False)
 
     def say(text: str) -> None:
-        console.print(escape(text))
+        console.print(escape(progress.printable(text)))
 
     for fault in faults:
         say(f"can't be read: {fault}")

@@ -1,5 +1,6 @@
 """What a person sees of a run: films coming in, and the table at the end."""
 
+import re
 import sys
 import time
 from collections import Counter
@@ -12,6 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from pipelines.units import Outcome
+
+# Controls, ends of lines, half characters, and marks that turn the direction of what follows.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text on one line of a terminal: a film's name can neither forge lines nor steer the terminal."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 @dataclass(slots=True)
@@ -73,7 +82,7 @@ class Report:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(printable(text)), highlight=False)
 
     def unit(self, outcome: Outcome) -> None:
         """One unit came in."""
@@ -109,7 +118,7 @@ class Report:
             *rows,
         ]
         for name, value in (*(ours if self.totals.units else ()), *places):
-            table.add_row(name, escape(value))
+            table.add_row(name, escape(printable(value)))
         self.console.print(table)
 
 
@@ -117,12 +126,13 @@ def failures(console: Console, rows: Iterable[dict[str, str]]) -> None:
     """Every failed film with its reason."""
     for row in rows:
         text = f"failed: {row['film_id']} ({row['stage']}, {row['kind']}): {row['message']}"
-        console.print(escape(text), highlight=False)
+        console.print(escape(printable(text)), highlight=False)
 
 
 def complain(message: str) -> None:
     """A message to stderr, also when quiet."""
-    print(f"cinescribe: {message}", file=sys.stderr)
+    lines = (printable(line) for line in message.split("\n"))
+    print("cinescribe: " + "\n  ".join(lines), file=sys.stderr)
 
 
 def _clock(seconds: float) -> str:

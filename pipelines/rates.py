@@ -4,6 +4,7 @@ Rates are of one machine and one film, whatever the cluster is: the file says wh
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from cinescribe.errors import UsageError
 
 SHIPPED = "rates.json"
 LAPTOP = "laptop"
+# What reading a file that is not of the form raises; the last two of numbers and nesting without end.
+_SLIPS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +75,37 @@ def read_rates(path: str) -> Rates:
         text = Path(path).read_text("utf-8") if path else (files("pipelines") / SHIPPED).read_text("utf-8")
         content = json.loads(text)
         stages = {
-            stage: Cost(_span(cost["core_seconds"]), _span(cost["gpu_seconds"]), float(cost["start_seconds"]))
+            stage: Cost(
+                _span(cost["core_seconds"], stage), _span(cost["gpu_seconds"], stage),
+                _amount(cost["start_seconds"], f"start_seconds of {stage}"),
+            )
             for stage, cost in content["stages"].items()
-        }
-        rates = Rates(
-            content["measured"], stages, float(content["pixels"]), float(content["together"]),
-            int(content["workers"]), float(content["efficiency"]),
-        )  # fmt: skip
+        }  # fmt: skip
+        pixels, together, workers, efficiency = (
+            _amount(content[name], name) for name in ("pixels", "together", "workers", "efficiency")
+        )
+        rates = Rates(dict(content["measured"]), stages, pixels, together, int(workers), efficiency)
         if not 0 < rates.efficiency <= 1 or not 0 < rates.together <= 1 or rates.pixels <= 0:
             raise ValueError("efficiency, together and pixels are above 0, the first two at most 1")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *_SLIPS) as error:
         raise UsageError(
             f"{name}: not a file of rates ({error!r}); make one: python -m benchmarks.rates --out {name}"
         ) from error
     return rates
 
 
-def _span(given: Any) -> tuple[float, float]:
-    low, high = (float(number) for number in given)
-    if not 0 <= low <= high:
-        raise ValueError(f"{given} is not the least and the most of something")
+def _span(given: Any, stage: str) -> tuple[float, float]:
+    low, high = (_amount(number, f"a cost of {stage}") for number in given)
+    if low > high:
+        raise ValueError(f"{stage}: {given} is not the least and the most of something")
     return low, high
+
+
+def _amount(given: Any, name: str) -> float:
+    number = float(given)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} is {given}; a number from 0 on is wanted")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +168,7 @@ def read_cluster(name: str) -> Cluster:
         if not nodes:
             raise ValueError("nodes is empty")
         return Cluster(str(content.get("name", Path(name).stem)), str(content.get("currency", "")), nodes)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, *_SLIPS, yaml.YAMLError) as error:
         what = " ".join(str(error).split()) or repr(error)
         raise UsageError(
             f"{name}: does not tell of a cluster ({type(error).__name__}: {what}); it needs `nodes`, each "
@@ -166,10 +179,14 @@ def read_cluster(name: str) -> Cluster:
 
 def _nodes(given: Mapping[str, Any]) -> Nodes:
     price = given.get("price")
+    name = str(given["name"])
+    count, cores, memory_gb = (
+        _amount(given[what], f"{what} of {name}") for what in ("count", "cores", "memory_gb")
+    )
     nodes = Nodes(
-        str(given["name"]), int(given["count"]), int(given["cores"]), int(given.get("gpus", 0)),
-        float(given["memory_gb"]), None if price is None else float(price),
+        name, int(count), int(cores), int(_amount(given.get("gpus", 0), f"gpus of {name}")), memory_gb,
+        None if price is None else _amount(price, f"price of {name}"),
     )  # fmt: skip
-    if nodes.count < 1 or nodes.cores < 1 or nodes.gpus < 0 or nodes.memory_gb <= 0 or (nodes.price or 0) < 0:
+    if nodes.count < 1 or nodes.cores < 1 or nodes.memory_gb <= 0:
         raise ValueError(f"{nodes.name}: count and cores are from 1 on, memory above 0, nothing below 0")
     return nodes

@@ -129,10 +129,13 @@ def test_the_command_tells_films_hours_and_what_cant_be_read(
     write_film(films / "a.mp4", frames=50, audio=tone(2.0, 48000))
     write_film(films / "b.mp4", frames=25, audio=tone(1.0, 48000))
     (films / "broken.mp4").write_bytes(b"")
+    (films / "broken\n\x1b[2Jfilms     9.mp4").write_bytes(b"")  # a name that would clear the screen and lie
     assert main([str(films), "--cluster", str(EXAMPLE)]) == 0  # with the rates of the package
     told = capsys.readouterr().out
     assert "broken.mp4: zero bytes" in told
-    assert "films     2, 0.00 h; 1 more can't be read" in told
+    assert "films     2, 0.00 h; 2 more can't be read" in told
+    assert "\x1b" not in told
+    assert r"broken\n\x1b[2Jfilms     9.mp4: zero bytes" in told
     assert all(word in told for word in ("transcribe", "extract", "index", "one by one", "cost USD"))
     assert read_rates("").measured["film"] in told
     assert read_rates("").measured["machine"] in told
@@ -162,6 +165,10 @@ def test_of_films_on_s3_a_few_are_fetched(
         ("nodes: []", "empty"),
         ("nodes: [{name: a, count: 0, cores: 1, memory_gb: 1}]", "count"),
         ("7", "nodes"),
+        ("nodes: [{name: a, count: .inf, cores: 1, memory_gb: 1}]", "count of a is inf"),
+        ("nodes: [{name: a, count: 1, cores: 1, memory_gb: .nan}]", "memory_gb of a is nan"),
+        ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, price: .nan}]", "price of a is nan"),
+        ("[" * 5000, "RecursionError"),
     ],
 )
 def test_a_file_that_is_no_cluster_is_told(tmp_path: Path, text: str, why: str) -> None:
@@ -178,10 +185,19 @@ def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
     path.write_text(given.to_json())
     assert read_rates(str(path)) == given
     content = json.loads(given.to_json())
-    content["stages"]["speech"]["core_seconds"] = [5, 2]
-    path.write_text(json.dumps(content))
-    with pytest.raises(UsageError, match=r"benchmarks\.rates"):
-        read_rates(str(path))
+    speech = content["stages"]["speech"]
+    for place, name, wrong in (
+        (speech, "core_seconds", [5, 2]),
+        (speech, "start_seconds", -1),
+        (content, "pixels", float("nan")),
+    ):
+        right, place[name] = place[name], wrong
+        path.write_text(json.dumps(content))
+        place[name] = right
+        with pytest.raises(UsageError, match=r"benchmarks\.rates") as told:
+            read_rates(str(path))
+        assert str(path) in str(told.value)
+        assert (name if name != "core_seconds" else "speech") in str(told.value)
 
 
 def test_the_example_of_a_cluster_holds_and_a_laptop_is_this_machine() -> None:
