@@ -16,7 +16,7 @@ from pathlib import Path
 from cinescribe.annotations.catalogue import DATA_SETS
 from cinescribe.errors import CinescribeError
 from cinescribe.evaluation import page
-from cinescribe.evaluation.run import Run, read_run
+from cinescribe.evaluation.run import Run, encodable, read_run
 from cinescribe.evaluation.scores import NAMES, Scores, evaluate
 from cinescribe.evaluation.thumbnails import Thumbnails
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         target = arguments.page or runs[0] / "worst.html"
         films = _films(arguments.media) if arguments.media else {}
         failures = page.worst(run, ranks, max(0, arguments.worst))
-        title = f"Retrieval: {runs[0].resolve().name}"
+        title = encodable(f"Retrieval: {runs[0].resolve().name}")
         target.write_text(
             page.render(run, title, (forward, backward), failures, Thumbnails(films)), encoding="utf-8"
         )

@@ -8,6 +8,7 @@ A table may also be called `similarity.safetensors`, `similarity.npy` or `simila
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TEXTS, VIDEOS = "texts.jsonl", "videos.jsonl"
 _TABLE = re.compile(r"similarity(?:-(?P<seed>[\w.+-]+))?\.(?:safetensors|npy)")
+_HALF = re.compile("[\ud800-\udfff]")  # of a character that UTF-16 parts in two
 _BLOCK_BYTES = 32 * 2**20  # of a table, read at once
 
 
@@ -69,7 +71,7 @@ class Table:
     path: Path
     shape: tuple[int, int]
 
-    def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Number of the first text, and the rows [n, videos] from there on, a bounded part at a time.
 
         Raises:
@@ -83,14 +85,14 @@ class Table:
                 raise UsageError(f"{self.path}: a similarity of text {text} is not a number")
             yield first, block
 
-    def rows(self, first: int, end: int) -> NDArray[Any]:
+    def rows(self, first: int, end: int) -> NDArray[np.float64]:
         """Rows [end - first, videos], no more of the file is read."""
         if self.path.suffix == ".npy":
-            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[first:end])
+            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[first:end], np.float64)
         from safetensors import safe_open
 
         with safe_open(self.path, framework="numpy") as file:
-            return np.asarray(file.get_slice("similarity")[first:end])
+            return np.asarray(file.get_slice("similarity")[first:end], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,11 @@ class Run:
     def video_of(self) -> NDArray[np.int64]:
         """[texts] number of the video each is of."""
         return np.asarray([text.video for text in self.texts], np.int64)
+
+
+def encodable(text: str) -> str:
+    """The text with a mark in place of each half of a character, which no file or page can hold."""
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def write_run(
@@ -135,7 +142,7 @@ def write_run(
         raise UsageError(f"a text is of a video that the {len(videos)} videos don't include")
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in ((TEXTS, texts), (VIDEOS, videos)):
-        content = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+        content = encodable("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
         path = folder / name
         if path.exists() and list(folder.glob("similarity*")):
             if path.read_text(encoding="utf-8") != content:
@@ -196,18 +203,25 @@ def _read_texts(folder: Path) -> tuple[Text, ...]:
 def _read_videos(folder: Path) -> tuple[Video, ...]:
     videos = []
     for where, entry in _lines(folder / VIDEOS):
-        times = [entry.get("start"), entry.get("end")]
-        if any(time is not None and not isinstance(time, int | float) for time in times):
-            raise UsageError(f"{where}: start and end are seconds, or null")
-        videos.append(Video(_checked(entry, "film", str, where), *times))
+        start, end = (_seconds(entry.get(name), where) for name in ("start", "end"))
+        videos.append(Video(_checked(entry, "film", str, where), start, end))
     return tuple(videos)
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    try:
+        if value is None or (type(value) in (int, float) and math.isfinite(value)):
+            return value
+    except OverflowError:  # a whole number of hundreds of digits
+        pass
+    raise UsageError(f"{where}: start and end are seconds, or null")
 
 
 def _checked(entry: dict[str, Any], name: str, kind: type, where: str) -> Any:
     value = entry.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UsageError(f"{where}: {name} should be {kind.__name__}, not {value!r}")
-    return value
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -234,12 +248,17 @@ def _shape(path: Path) -> tuple[int, int]:
 
     try:
         if path.suffix == ".npy":
-            shape = tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
+            shape, kind, numbers = tuple(table.shape), str(table.dtype), table.dtype.kind in "fiu"
         else:
             with safe_open(path, framework="numpy") as file:
-                shape = tuple(file.get_slice("similarity").get_shape())
+                part = file.get_slice("similarity")
+                shape, kind = tuple(part.get_shape()), part.get_dtype()
+            numbers = re.fullmatch(r"F(16|32|64)|[IU]\d+", kind) is not None
     except (OSError, ValueError, EOFError, SafetensorError) as error:
         raise UsageError(f"{path}: not a table of similarities ({error}); write it with write_run") from error
+    if not numbers:
+        raise UsageError(f"{path}: numbers of type {kind}, which can't be read; write it as float32")
     if len(shape) != 2:
         raise UsageError(f"{path}: of shape {shape}, where [texts, videos] is wanted")
     return int(shape[0]), int(shape[1])

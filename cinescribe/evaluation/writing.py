@@ -13,7 +13,7 @@ from cinescribe import storage
 from cinescribe.annotations import catalogue
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.errors import UsageError
-from cinescribe.evaluation.run import Text, Video, write_run
+from cinescribe.evaluation.run import Text, Video, encodable, write_run
 
 # The module of `cinescribe.models` that scores, by the entry of a model's config.json that tells its kind.
 KINDS = {
@@ -71,7 +71,8 @@ def write(
         How many clips were left out, and of how many.
 
     Raises:
-        UsageError: a folder holds no model that searches; clips can't be seen; `out` holds another run.
+        UsageError: a folder holds no model that searches; clips can't be seen or have no finite similarity;
+            `out` holds another run.
         WeightsError: a model can't be had.
     """
     kinds = [_kind(folder) for folder in models]
@@ -97,9 +98,17 @@ def write(
                     + (f"{models[0]} sees them: evaluate the two apart" if number else _ADVICE)
                 )
             clips = seen
-        texts = [Text(caption, video) for video, clip in enumerate(clips) for caption in clip.captions]
-        videos = [Video(clip.video_id, clip.start, clip.end) for clip in clips]
+        texts = [
+            Text(encodable(caption), video) for video, clip in enumerate(clips) for caption in clip.captions
+        ]
+        videos = [Video(encodable(clip.video_id), clip.start, clip.end) for clip in clips]
         table = scorer.score(clips, [text.text for text in texts])
+        if len(wrong := np.flatnonzero(~np.isfinite(table).all(axis=0))):
+            raise UsageError(
+                f"{folder}: its similarities to {clips[wrong[0]].video_id} and {len(wrong) - 1} other clips of "
+                f"{annotations} ({split}) are not finite numbers; extract {scorer.needs} of them again, or "
+                "train the model again if it is so of all clips"
+            )
         if not ensemble:
             write_run(out, table, texts, videos, number)
         else:
@@ -113,7 +122,7 @@ def _kind(folder: Path) -> str:
     """The key of `KINDS` for the model in a folder."""
     try:
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{folder}: no model there ({error}); give the folder best or last of a run of `cinescribe train`"
         ) from error

@@ -129,6 +129,19 @@ def test_models_in_folders_of_their_own(tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "0" / "worst.html").exists()
 
 
+def test_whole_numbers_and_halves_of_characters_have_a_page(tmp_path: Path) -> None:
+    write_run(tmp_path, ALIKE, [*TEXTS[:3], Text("snow \udce9", 2)], VIDEOS, seed=0)
+    (tmp_path / "similarity-0.safetensors").unlink()
+    np.save(tmp_path / "similarity.npy", np.array([[0, 9, 5]] * 4, np.uint8))
+    written = (tmp_path / "texts.jsonl").read_text()
+    (tmp_path / "texts.jsonl").write_text(written.replace("rain", "\\ud83d rain"))
+    assert main(["evaluate", str(tmp_path)]) == 0
+    page = (tmp_path / "worst.html").read_text()
+    assert re.findall(r"<strong>Found \d.*?</strong> \((.*?)\)", page)[:3] == ["9.000", "5.000", "0.000"]
+    assert "\N{REPLACEMENT CHARACTER} rain" in page
+    assert "snow \N{REPLACEMENT CHARACTER}" in page
+
+
 def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, ALIKE, TEXTS, VIDEOS, seed=0)
     with pytest.raises(UsageError, match="over others"):
@@ -141,7 +154,22 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     np.save(tmp_path / "similarity-1.npy", ALIKE.T)
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "3 x 4" in capsys.readouterr().err
+    for kind in (bool, complex, str, "datetime64[s]"):
+        np.save(tmp_path / "similarity-1.npy", np.zeros((4, 3)).astype("i8").astype(kind))
+        assert main(["evaluate", str(tmp_path)]) == 2
+        assert "similarity-1.npy: numbers of type" in capsys.readouterr().err
     (tmp_path / "similarity-1.npy").unlink()
+    halves = tmp_path / "similarity-1.safetensors"  # as torch writes bfloat16, which NumPy hasn't
+    header = json.dumps({"similarity": {"dtype": "BF16", "shape": [4, 3], "data_offsets": [0, 24]}}).encode()
+    halves.write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "similarity-1.safetensors: numbers of type BF16" in capsys.readouterr().err
+    halves.unlink()
+    kept = (tmp_path / "videos.jsonl").read_text()
+    (tmp_path / "videos.jsonl").write_text(kept.replace('"start": 2.0', f'"start": {"9" * 400}'))
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "videos.jsonl, line 2: start and end are seconds" in capsys.readouterr().err
+    (tmp_path / "videos.jsonl").write_text(kept)
     (tmp_path / "texts.jsonl").write_text('{"text": "a", "video": 0}\n{"text": "b"}\n')
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "texts.jsonl, line 2: video should be int" in capsys.readouterr().err
