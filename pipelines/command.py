@@ -85,6 +85,13 @@ def positive(text: str) -> int:
     return number
 
 
+def model_folder(text: str) -> str:
+    """The folder of a trained model, which is not on S3."""
+    if storage.is_s3(text):
+        raise argparse.ArgumentTypeError(f"{text}: copy it from S3 to a folder that all machines see")
+    return text
+
+
 def listed(text: str) -> tuple[str, ...]:
     """The names of a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -250,6 +250,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_inputs(p)
     p.add_argument(
         "--model",
+        type=command.model_folder,
         required=True,
         metavar="M",
         help="folder of an AutoAD: RUN/best of `cinescribe train autoad`",

@@ -60,6 +60,8 @@ def run(config: Config) -> int:
     Raises:
         CinescribeError: nothing to do it on, or with (see the message); what is committed stays.
     """
+    if not storage.is_s3(config.root) and not os.path.isdir(config.root):
+        raise UsageError(f"{config.root}: no such folder; name the one that holds the tables")
     store = Store(config.root)
     model = model_for(store, config.model, config.window, without=config.no_model)
     if config.no_model:
@@ -230,7 +232,7 @@ class _Report:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(progress.printable(text)), highlight=False)
 
     def film(self, film_id: str, rows: int, message: str) -> None:
         self.finished += 1
@@ -242,7 +244,7 @@ class _Report:
     def summary(self, rows: Sequence[tuple[str, str]]) -> None:
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, value in rows:
-            table.add_row(name, escape(value))
+            table.add_row(name, escape(progress.printable(value)))
         self.console.print(table)
 
 
@@ -261,6 +263,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--clip", default="", metavar="NAME", help="which CLIP features, where there are several")
     p.add_argument(
         "--model",
+        type=command.model_folder,
         default="",
         metavar="RUN/best",
         help="a trained Collaborative Experts or Prompting CLIP that finds moments by what is seen; the next "

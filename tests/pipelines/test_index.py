@@ -161,6 +161,12 @@ def test_what_cannot_be_meant_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     write(str(tmp_path), "film", "a line")
     assert run(str(tmp_path), "--clip", "clip-other") == 2
     assert "no features 'clip-other'" in capsys.readouterr().err
+    assert run(str(tmp_path / "typo"), "--no-model") == 2
+    assert f"{tmp_path / 'typo'}: no such folder" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+    with pytest.raises(SystemExit, match="2"):
+        run(str(tmp_path), "--model", "s3://bucket/run/best")
+    assert "s3://bucket/run/best: copy it" in capsys.readouterr().err
 
 
 def test_on_s3(bucket: str) -> None:
