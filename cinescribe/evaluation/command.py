@@ -72,6 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"cinescribe: {len(run.tables)} seed(s); give {SEEDS} or more for a spread that says something",
             file=sys.stderr,
         )
+    if told := _shared(run):
+        print(
+            f"cinescribe: {told} of {len(run.texts)} texts are also another video's, as names of actions are; "
+            "only their own counts as right, so ranks look worse than they are",
+            file=sys.stderr,
+        )
     if arguments.json:
         print(json.dumps(_as_json(run, forward, backward), indent=1))
         return 0
@@ -123,6 +129,14 @@ def _films(folder: str) -> dict[str, Path]:
     from cinescribe.media.library import list_films
 
     return {film.film_id: Path(film.uri) for film in list_films([folder])}
+
+
+def _shared(run: Run) -> int:
+    """How many texts are also a text of another video."""
+    videos: dict[str, set[int]] = {}
+    for text in run.texts:
+        videos.setdefault(text.text, set()).add(text.video)
+    return sum(len(videos[text.text]) > 1 for text in run.texts)
 
 
 def _seeds(run: Run) -> str:

@@ -228,7 +228,10 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: can't be read ({error}); a run has {TEXTS} and {VIDEOS}") from error
+        raise UsageError(
+            f"{path}: can't be read ({error}); a run has {TEXTS} and {VIDEOS}. Of a trained "
+            "model give --model and the rest"
+        ) from error
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue

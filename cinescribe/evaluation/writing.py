@@ -76,6 +76,9 @@ def write(
         WeightsError: a model can't be had.
     """
     kinds = [_kind(folder) for folder in models]
+    if len(set(kinds)) > 1 and not ensemble:
+        told = " and ".join(f"{folder} ({kind})" for folder, kind in zip(models, kinds, strict=True))
+        raise UsageError(f"several models are one at several seeds, but these are of several kinds: {told}")
     at = annotations_at or data
     if storage.is_s3(at):
         raise UsageError(f"{at}: annotations are read from a folder; give it as --annotations-at")
@@ -95,7 +98,7 @@ def write(
             if number or not leave_out or not seen:
                 raise UsageError(
                     f"{folder} can't see {unseen}, such as of {missing}: they lack {scorer.needs} in {data}. "
-                    + (f"{models[0]} sees them: evaluate the two apart" if number else _ADVICE)
+                    + (f"{models[0]} sees them: evaluate the two apart" if number else _ADVICE * bool(seen))
                 )
             clips = seen
         texts = [
@@ -105,9 +108,9 @@ def write(
         table = scorer.score(clips, [text.text for text in texts])
         if len(wrong := np.flatnonzero(~np.isfinite(table).all(axis=0))):
             raise UsageError(
-                f"{folder}: its similarities to {clips[wrong[0]].video_id} and {len(wrong) - 1} other clips of "
-                f"{annotations} ({split}) are not finite numbers; extract {scorer.needs} of them again, or "
-                "train the model again if it is so of all clips"
+                f"{folder}: its similarities to {clips[wrong[0]].video_id} and {len(wrong) - 1} other clips "
+                f"of {annotations} ({split}) are not finite numbers; extract {scorer.needs} of them again, "
+                "or train the model again if it is so of all clips"
             )
         if not ensemble:
             write_run(out, table, texts, videos, number)

@@ -48,22 +48,29 @@ def table(out: Path, seed: int = 0) -> np.ndarray:
     return found
 
 
-def test_models_are_seeds_or_one_ensemble(world: str, models: dict[str, Any], tmp_path: Path) -> None:
+def test_models_are_seeds_or_one_ensemble(
+    world: str, models: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe, model, folder = models["jsfusion-retrieval"]
+    other = models["ct-san-choice"][2]
     given = ["evaluate", "--data", world, "--annotations", "cineworld-films", "--split", "validation"]
-    given += ["--model", str(folder), str(models["ct-san-choice"][2]), "--out"]
-    assert main([*given, str(tmp_path / "seeds")]) == 0
+    both = [*given, "--model", str(folder), str(other), "--out"]
+    assert main([*both, str(tmp_path / "seeds")]) == 2  # seeds of what?
+    assert str(other) in capsys.readouterr().err
+    assert main([*given, "--model", str(folder), str(folder), "--out", str(tmp_path / "seeds")]) == 0
     data = recipe.data(world, "validation")
     with torch.no_grad():
         rows = recipe.evaluate(model, data, range(len(data)))
     first, second = table(tmp_path / "seeds", 0), table(tmp_path / "seeds", 1)
     np.testing.assert_allclose(first, [scores for _, scores in rows], rtol=1e-4, atol=1e-5)
-    assert first.shape == second.shape
-    assert main([*given, str(tmp_path / "one"), "--ensemble"]) == 0
+    np.testing.assert_array_equal(first, second)
+    assert main([*given, "--model", str(other), "--out", str(tmp_path / "other")]) == 0
+    assert main([*both, str(tmp_path / "one"), "--ensemble"]) == 0
     assert sorted(path.name for path in (tmp_path / "one").glob("similarity*")) == [
         "similarity-0.safetensors"
     ]
-    np.testing.assert_allclose(table(tmp_path / "one"), (first + second) / 2, rtol=1e-4, atol=1e-5)
+    mean = (first + table(tmp_path / "other")) / 2
+    np.testing.assert_allclose(table(tmp_path / "one"), mean, rtol=1e-4, atol=1e-5)
 
 
 def test_clips_that_can_not_be_seen_are_told_or_left_out(
