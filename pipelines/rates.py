@@ -180,6 +180,8 @@ def read_cluster(name: str) -> Cluster:
 def _nodes(given: Mapping[str, Any]) -> Nodes:
     price = given.get("price")
     name = str(given["name"])
+    if unknown := set(given) - {"name", "count", "cores", "gpus", "memory_gb", "price"}:
+        raise ValueError(f"{name} has no {min(map(str, unknown))!r}")
     count, cores, memory_gb = (
         _amount(given[what], f"{what} of {name}") for what in ("count", "cores", "memory_gb")
     )

@@ -168,6 +168,7 @@ def test_of_films_on_s3_a_few_are_fetched(
         ("nodes: [{name: a, count: .inf, cores: 1, memory_gb: 1}]", "count of a is inf"),
         ("nodes: [{name: a, count: 1, cores: 1, memory_gb: .nan}]", "memory_gb of a is nan"),
         ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, price: .nan}]", "price of a is nan"),
+        ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, gpu: 1}]", "a has no .gpu."),
         ("[" * 5000, "RecursionError"),
     ],
 )
