@@ -26,7 +26,7 @@ from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
 from pipelines import command, progress
 from pipelines.events import Events
 from pipelines.index_films import STAGE, Film, Model, find_films, model_for, parts_of
-from pipelines.index_rows import rows_of
+from pipelines.index_rows import check_fits, rows_of
 from pipelines.run import new_run_id
 from pipelines.units import Passenger, leave
 
@@ -76,6 +76,8 @@ def run(config: Config) -> int:
         )
     events = Events("index", new_run_id(), config.log)
     if model is not None:
+        if model.told != (held := store.model()):
+            check_fits(config.root, films, model, replaces=held is not None)
         store.use_model(model.told, model.encoder.dim)
     gone = sorted(there.keys() - films.keys())
     store.remove(gone)
@@ -143,14 +145,20 @@ def _process(
             events.unit(outcome)
             if config.strict:
                 break
-            continue
         rows = {
-            table: pa.ipc.open_stream(passenger[table]).read_all() for table in EVIDENCE if passenger[table]
+            table: pa.ipc.open_stream(passenger[table]).read_all()
+            for table in EVIDENCE
+            if passenger.get(table)
         }
+        if passenger["message"] and not rows:
+            continue
         if todo[film_id] == EVIDENCE:
             indexed = _indexed(config.root, films[film_id], passenger["clip_model"])
         else:
             indexed = replace(there[film_id], stamps=films[film_id].stamps)
+        if passenger["message"]:  # of the model: what else there is of the film is indexed
+            batch.append(FilmRows(indexed, rows, tuple(table for table in EVIDENCE if table != "model")))
+            continue
         batch.append(FilmRows(indexed, rows, todo[film_id]))
         tables.delete_row(config.root, "errors", key)
         report.film(film_id, sum(part.num_rows for part in rows.values()), "")

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,10 +18,11 @@ from cinescribe.search import embedding
 from cinescribe.search.documents import clip_rows, generated_rows, model_rows, text_rows, word_rows
 from cinescribe.search.store import EVIDENCE, IndexModel
 from pipelines import cluster, plan, units
-from pipelines.index_films import KINDS, STAGE, TEXTS
+from pipelines.index_films import KINDS, STAGE, TEXTS, Film, Model
 from pipelines.units import Passenger
 
 _RAY_FROM = 100  # films; Ray takes as long to start as one process takes for some thousand sentences
+_TRIED = 5  # films, before another model's rows go: one of them may be damaged
 
 
 class FilmIndexer:
@@ -46,8 +48,18 @@ class FilmIndexer:
         film_id = passenger["film_id"]
         if self.fault:
             return {**passenger, "message": self.fault}
+        todo = passenger["todo"].split(",")
+        rows: dict[str, pa.Table] = {}
+        clip_model, why = "", ""
         try:
-            rows, clip_model = self.work(film_id, passenger["todo"].split(","))
+            if self.model is not None:
+                try:
+                    rows["model"] = rows_by_model(self.root, film_id, self.model, self.window)
+                except CinescribeError as error:  # it is found by all else
+                    why = str(error)
+            if "texts" in todo:
+                others, clip_model = self.work(film_id)
+                rows |= others
         except CinescribeError as error:
             return {**passenger, "stage": STAGE, "kind": "damaged", "message": str(error)}
         except pa.ArrowInvalid as error:
@@ -59,22 +71,13 @@ class FilmIndexer:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             return {**passenger, "stage": STAGE, "kind": "unexpected", "message": f"{film_id}: {what}"}
         made = {table: to_bytes(rows[table]) if table in rows else b"" for table in EVIDENCE}
-        return {**passenger, **made, "clip_model": clip_model}
+        ended = {"stage": STAGE, "kind": "damaged", "message": why} if why else {}
+        return {**passenger, **made, **ended, "clip_model": clip_model}
 
-    def work(self, film_id: str, todo: Sequence[str]) -> tuple[dict[str, pa.Table], str]:
-        """The rows of a film, by table of the index, and the model of its CLIP features.
-
-        Args:
-            film_id: of the film.
-            todo: the tables that are wanted: all, or that of the trained model alone.
-        """
-        rows, clip_model = {}, ""
-        if self.model is not None:
-            told = tables.read_row(self.root, "films", film_id) or {"duration": 0.0}
-            rows["model"] = model_rows(self.root, film_id, told["duration"], self.model, self.window)
-        if "texts" not in todo:
-            return rows, clip_model
-        texts = []
+    def work(self, film_id: str) -> tuple[dict[str, pa.Table], str]:
+        """The rows of a film but those of the trained model, by table, and the model of its CLIP features."""
+        rows: dict[str, pa.Table] = {}
+        clip_model, texts = "", []
         if (speech := tables.read_row(self.root, "speech", film_id)) is not None:
             if speech["film_id"] != film_id:
                 path = storage.join(self.root, "speech", tables.file_name(film_id))
@@ -90,6 +93,39 @@ class FilmIndexer:
         if self.clip and (film := tables.read_features(self.root, self.clip, film_id)) is not None:
             rows["clip"], clip_model = clip_rows(film_id, film), film.weights["clip"]
         return rows, clip_model
+
+
+def rows_by_model(root: str, film_id: str, model: embedding.WindowEncoder, window: float) -> pa.Table:
+    """A film's rows of a trained model; errors as of `documents.model_rows`."""
+    told = tables.read_row(root, "films", film_id) or {"duration": 0.0}
+    return model_rows(root, film_id, told["duration"], model, window)
+
+
+def check_fits(root: str, films: Mapping[str, Film], model: Model, *, replaces: bool) -> None:
+    """Raise UsageError when a model can't read the first films that have what it reads.
+
+    Args:
+        root: folder or `s3://` prefix of the tables.
+        films: of it.
+        model: that the index is to hold.
+        replaces: it is to go in another's place; then there must be a film that it reads.
+    """
+    window, why = model.told.window, None
+    tried = list(islice((name for name, film in films.items() if "model" in film.stamps), _TRIED))
+    if replaces and not tried:
+        raise UsageError(
+            f"{model.told.folder}: reads {' and '.join(model.encoder.tables)}, and no film in {root} has "
+            "any; extract them first, the index keeps the model it has"
+        )
+    for film_id in tried:
+        try:
+            rows_by_model(root, film_id, model.encoder, window)
+        except UsageError as error:
+            why = why or error
+        else:
+            return
+    if why is not None:
+        raise why
 
 
 def to_bytes(rows: pa.Table) -> bytes:

@@ -1,8 +1,8 @@
 """What Collaborative Experts is given of a clip: one input an expert, absent where there is none.
 
 Averaged experts are one vector, sequence experts one vector a token. An expert is absent where its table was
-not extracted, or has nothing but NaN in the clip (no face, no text), or nothing is said: `None`, never zeros,
-so that what a clip lacks can't be taken for something it shows.
+not extracted, or has no finite numbers in the clip (no face, no text), or nothing is said: `None`, never
+zeros, so that what a clip lacks can't be taken for something it shows.
 
 Source: Liu et al. 2019, appendix A.5; dimensions and tokens of the authors' configuration for MSR-VTT.
 """
@@ -128,7 +128,7 @@ def of_features(
             f"the expert {expert.name} has {expert.dim}; extract it again, or name the experts you have"
         )
     rows = features.array[_within(features, start, end)].astype(np.float32)
-    return pooled(rows[~np.isnan(rows).any(axis=1)], expert)
+    return pooled(rows[np.isfinite(rows).all(axis=1)], expert)
 
 
 def pooled(rows: NDArray[np.float32], expert: Expert) -> NDArray[np.float32] | None:

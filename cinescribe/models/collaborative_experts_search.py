@@ -9,11 +9,13 @@ The numerator is one dot product: of the query vector [w_1 t_1, ..., w_E t_E] wi
 denominator depends on the text and on which experts the clip has, and on nothing else of it:
 
 - where all experts are there it is sum_i w_i = 1, so the order by the dot product is the model's;
-- else the first candidates by the dot product are put in order by the whole formula. It needs no vectors: the
-  dot product the index gave and the clip's flags are enough.
+- among clips that have the same experts it is the same, so here, too, the order is the model's;
+- else candidates by the dot product, the first of each set of experts that occurs, are put in order by the
+  whole formula. It needs no vectors: the dot product the index gave and the clip's flags are enough.
 
-A clip that is not among the candidates has a dot product of at most the last one's, so at most that over the
-least denominator that occurs is its similarity: what ranks above this bound, ranks as in the full model.
+Where candidates are those of all clips together, one that is not among them has a dot product of at most the
+last one's, so at most that over the least denominator that occurs is its similarity: what ranks above this
+bound, ranks as in the full model.
 """
 
 from collections.abc import Sequence

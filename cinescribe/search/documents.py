@@ -14,6 +14,7 @@ from cinescribe.describe.corrected import generated_of, holding
 from cinescribe.describe.corrections import Corrections
 from cinescribe.encoders.text import SentenceEncoder
 from cinescribe.encoders.visual_words import Kind, Word, words_of
+from cinescribe.errors import UsageError
 from cinescribe.search.embedding import WindowEncoder, features_end, windows_of
 from cinescribe.search.store import schema
 from cinescribe.tables import Features
@@ -128,17 +129,29 @@ def model_rows(root: str, film_id: str, duration: float, model: WindowEncoder, w
         duration: of it, seconds; 0 where it is not known: then it ends with its features.
         model: a trained one.
         window: seconds of a row.
+
+    Raises:
+        UsageError: a table holds other features than the model's, or a vector has numbers that are none.
     """
     spans = windows_of(duration or features_end(root, film_id, model), window)
+    if not spans:
+        return schema("model", model.dim).empty_table()
     vectors, flags = model.encode_windows(root, film_id, spans)
     kept = np.flatnonzero(flags)
+    with np.errstate(over="ignore"):  # what is beyond float16 becomes infinite, and is told below
+        rows = vectors[kept].astype(np.float16)
+    if not np.isfinite(rows).all():
+        raise UsageError(
+            f"{root}: vectors of {film_id} by the model {model.name} are not finite numbers; extract "
+            f"{' and '.join(model.tables)} of it again, or train the model again if it is so of all films"
+        )
     columns = {
         "id": [f"{film_id}#{k}" for k in kept],
         "film_id": [film_id] * len(kept),
         "start": [spans[k][0] for k in kept],
         "end": [spans[k][1] for k in kept],
         "flags": flags[kept],
-        "vector": as_column(vectors[kept].astype(np.float16).reshape(-1, model.dim)),
+        "vector": as_column(rows.reshape(-1, model.dim)),
     }
     return pa.table(columns, schema("model", model.dim))
 

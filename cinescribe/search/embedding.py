@@ -46,11 +46,13 @@ class WindowEncoder(Protocol):
     """A dual encoder, loaded.
 
     Attributes:
+        name: its folder, for messages.
         identity: changes with its weights or settings, not with its place.
         dim: numbers of a vector.
         tables: what it reads of a film, as `features/NAME` or `speech`.
     """
 
+    name: str
     identity: str
     dim: int
     tables: tuple[str, ...]
@@ -69,7 +71,11 @@ class WindowEncoder(Protocol):
         """
 
     def encode_texts(self, texts: Sequence[str]) -> list[EncodedText | None]:
-        """Texts of queries; None for one in which the model knows no word."""
+        """Texts of queries; None for one in which the model knows no word.
+
+        Raises:
+            CinescribeError: a frozen network that it reads with can't be had: then the first call says so.
+        """
 
 
 def identity_of(folder: Path) -> str:
@@ -96,8 +102,10 @@ def load(folder: Path, device: str = "cpu") -> WindowEncoder:
     identity = identity_of(folder)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{folder / SETTINGS}: not the settings of a model ({error})") from error
+    if not isinstance(settings, dict):
+        raise WeightsError(f"{folder / SETTINGS}: not the settings of a model; give its folder anew")
     if "collaborative_experts" in settings:
         return _CollaborativeExperts(folder, identity, device)
     if "prompting_clip" in settings:
@@ -144,7 +152,7 @@ class _CollaborativeExperts:
         config = self._saved.model.config
         if len(config.widths) < len(config.experts):
             raise UsageError(f"{folder}: its variant concat has no vectors that an index can hold")
-        self.identity, self.dim = identity, sum(config.widths)
+        self.name, self.identity, self.dim = str(folder), identity, sum(config.widths)
         self.tables = tuple(
             expert.table if expert.table == SPEECH else tables.FEATURES + expert.table
             for expert in self._saved.experts
@@ -185,7 +193,7 @@ class _PromptingCLIP:
         from cinescribe.models.prompting_clip_search import PromptingCLIPSearch
 
         self._search = PromptingCLIPSearch.load(folder, device)
-        self.identity, self.dim = identity, self._search.dim
+        self.name, self.identity, self.dim = str(folder), identity, self._search.dim
         self.tables: tuple[str, ...] = (tables.FEATURES + self._search.inputs.features,)
 
     def encode_windows(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.describe.stretch import read_stretch
-from cinescribe.errors import MediaError, UsageError
+from cinescribe.errors import CinescribeError, MediaError, UsageError
 from cinescribe.models import jsfusion_files
 from cinescribe.models.jsfusion_files import SavedJSFusion
 from cinescribe.models.jsfusion_rerank import MOST, equidistant, rerank
@@ -50,7 +50,7 @@ class Reranker:
     def __init__(self, root: str, folder: Path, device: str = "cpu") -> None:
         self._root, self._saved = root, load_scoring(folder)
         self._saved.model.to(device)
-        self._kept: OrderedDict[tuple[str, float, float], NDArray[np.float16] | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, float, float], NDArray[np.float16]] = OrderedDict()
         self._bytes = 0
         self._computing, self._keeping = threading.Lock(), threading.Lock()
 
@@ -65,7 +65,13 @@ class Reranker:
         if not self._saved.vocabulary.ids(text, self._saved.model.config.words):
             return Reordered(tuple(moments), "the re-ranker knows none of these words: not re-ranked")
         first, rest = moments[:MOST], moments[MOST:]
-        frames = [self._frames(moment, films.get(moment.film_id)) for moment in first]
+        frames, damage = [], ""
+        for moment in first:
+            try:
+                frames.append(self._frames(moment, films.get(moment.film_id)))
+            except (CinescribeError, OSError, ValueError) as error:  # a damaged file of features
+                frames.append(None)
+                damage = damage or f"; those of {moment.film_id} can't be read ({error})"
         seen = [(moment, its) for moment, its in zip(first, frames, strict=True) if its is not None]
         lacking = [moment for moment, its in zip(first, frames, strict=True) if its is None]
         note = ""
@@ -73,13 +79,16 @@ class Reranker:
             names = " and ".join(self._saved.features)
             note = (
                 f"{len(lacking)} of the first {len(first)} moments are not re-ranked and stay behind the "
-                f"others: of their films there are no features {names}"
+                f"others: of their films there are no features {names}{damage}"
             )
         try:
             with self._computing:
                 scored = rerank(self._saved, text, [its for _, its in seen])
         except UsageError as error:  # features that it was not trained on: searching goes on without it
             return Reordered(tuple(moments), f"not re-ranked: {error}")
+        if not all(one.score is not None and np.isfinite(one.score) for one in scored):
+            why = "the model's scores are not finite numbers; train it again"
+            return Reordered(tuple(moments), f"not re-ranked: {why}")
         told = [replace(seen[one.found][0], reranked=one.score) for one in scored]
         return Reordered((*in_order(told), *lacking, *rest), note)
 
@@ -97,13 +106,15 @@ class Reranker:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         found = self._read(moment, film.duration if film else 0.0)
+        if found is None:  # not kept: they may be extracted meanwhile
+            return None
         with self._keeping:
             if key not in self._kept:
                 self._kept[key] = found
-                self._bytes += found.nbytes if found is not None else 0
+                self._bytes += found.nbytes
             while self._bytes > _KEPT_BYTES:
                 _, old = self._kept.popitem(last=False)
-                self._bytes -= old.nbytes if old is not None else 0
+                self._bytes -= old.nbytes
         return found
 
     def _read(self, moment: Moment, duration: float) -> NDArray[np.float16] | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from cinescribe.errors import UsageError, WeightsError
+from cinescribe.errors import CinescribeError
 from cinescribe.models.collaborative_experts_search import available, rescore
 from cinescribe.search import embedding, filters
 from cinescribe.search.embedding import EncodedText, WindowEncoder
@@ -47,13 +48,11 @@ class ModelSearch:
             query: for its filters and limit.
         """
         most = max(100, 5 * query.limit)
-        search = self._table.search(asked.vector, vector_column_name="vector").distance_type("dot")
-        search = search.nprobes(PROBES)
-        if where := filters.condition(query.filters, spoken=False):
-            search = search.where(where, prefilter=True)
-        # Windows that lack a part rank higher by the model than by the dot product, hence twice as many.
-        columns = ["film_id", "start", "end", "flags", "_distance"]
-        found = search.select(columns).limit(2 * most).to_arrow()
+        where = filters.condition(query.filters, spoken=False)
+        parts = [where]
+        if len(self._kinds) > 1:
+            parts = [" AND ".join(filter(None, (where, f"flags = {kind}"))) for kind in self._kinds]
+        found = pa.concat_tables([self._nearest(asked, part, most) for part in parts])
         products = 1.0 - found["_distance"].to_numpy()  # the store's distance is 1 - product
         best = rescore(asked.weights, products.astype(np.float32), found["flags"].to_numpy())
         mean, deviation = self.background(asked)
@@ -65,6 +64,24 @@ class ModelSearch:
                 film_id, start, end = (found[name][place].as_py() for name in ("film_id", "start", "end"))
                 hits.append(Hit("model", film_id, start, end, "", "", "", similarity, min(1.0, relevance)))
         return hits
+
+    def _nearest(self, asked: EncodedText, where: str, most: int) -> pa.Table:
+        """The windows of the highest dot products among those that fulfil `where`."""
+        search = self._table.search(asked.vector, vector_column_name="vector").distance_type("dot")
+        search = search.nprobes(PROBES)
+        if where:
+            search = search.where(where, prefilter=True)
+        return search.select(["film_id", "start", "end", "flags", "_distance"]).limit(most).to_arrow()
+
+    @cached_property
+    def _kinds(self) -> list[int]:
+        """The different `flags` of the index.
+
+        Among windows of the same parts the model's order is that of the dot products, so each kind is looked
+        up by itself; what lacks a part ranks higher by the model than by its dot product.
+        """
+        rows = self._table.search().select(["flags"]).limit(self._table.count_rows()).to_arrow()
+        return sorted(rows["flags"].unique().to_pylist())
 
     def background(self, asked: EncodedText) -> tuple[float, float]:
         """Mean and standard deviation of the query's similarities to windows at large."""
@@ -105,11 +122,12 @@ class TrainedEncoder:
             try:
                 encoder = embedding.load(Path(told.folder), self._device)
                 if encoder.identity == told.identity:
+                    encoder.encode_texts(["a"])  # loads what it reads texts with
                     self._encoder = encoder
                 else:
                     self.missing = (
                         f"{told.folder} holds another one than the index was made with; index again"
                     )
-            except (WeightsError, UsageError) as error:
+            except CinescribeError as error:
                 self.missing = str(error)
         return self._encoder

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cinescribe import cli
 from cinescribe.annotations.types import CaptionedClip
@@ -129,6 +131,42 @@ def test_the_command_reranks_and_tells_both_scores(
 def test_what_is_no_reranker_is_told(root: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a folder of JSFusion"):
         Searcher(root, threads=1, reranker=str(tmp_path))
+
+
+def test_settings_that_can_not_be_meant_are_told(model: Path, tmp_path: Path) -> None:
+    settings = json.loads((model / "config.json").read_text())
+    shutil.copytree(model, tmp_path / "odd")
+    for wrong in ({"hz": 0}, {"hz": float("nan")}, {"hz": "1"}, {"features": []}, {"features": ["../x"]}):
+        (tmp_path / "odd" / "config.json").write_text(json.dumps({**settings, **wrong}))
+        with pytest.raises(WeightsError, match=f"not a folder of JSFusion .{next(iter(wrong))}"):
+            jsfusion_files.load(tmp_path / "odd")
+
+
+def test_what_can_not_be_scored_is_told_and_searched_all_the_same(
+    root: str, model: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "tables"
+    shutil.copytree(root, own)
+    searcher = Searcher(str(own), threads=1, reranker=str(model))
+    query = Query(QUERY, filters=Filters(films=("whole",)))
+    (features,) = (own / "features" / "deed").glob("*.parquet")
+    good = features.read_bytes()
+    features.write_bytes(good[: len(good) // 2])
+    answer = searcher.search(query)
+    assert len(answer.moments) == 10
+    assert any("those of whole can't be read" in note for note in answer.notes)
+    features.write_bytes(good)  # what lacked features is asked for them again
+    assert all(moment.reranked is not None for moment in searcher.search(query).moments)
+
+    shutil.copytree(model, tmp_path / "nan")
+    weights = load_file(model / "model.safetensors")
+    broken = {
+        name: value * torch.nan if value.is_floating_point() else value for name, value in weights.items()
+    }
+    save_file(broken, tmp_path / "nan" / "model.safetensors")
+    answer = Searcher(str(own), threads=1, reranker=str(tmp_path / "nan")).search(query)
+    assert answer.moments == Searcher(str(own), threads=1).search(query).moments
+    assert any("scores are not finite numbers" in note for note in answer.notes)
 
 
 def test_features_of_another_width_are_told(root: str, tmp_path: Path) -> None:

@@ -1,23 +1,30 @@
 """An index with the vectors of a trained model, and what is found by them."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from cinescribe import tables
+from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.encoders.text_tokens import WordTokens
-from cinescribe.errors import UsageError
+from cinescribe.errors import UsageError, WeightsError
+from cinescribe.media.library import FilmRef
 from cinescribe.models import collaborative_experts_files
 from cinescribe.models.collaborative_experts_search import encode_windows
 from cinescribe.models.prompting_clip_search import PromptingCLIPSearch
 from cinescribe.search import embedding
+from cinescribe.search.documents import as_column
+from cinescribe.search.embedding import EncodedText
 from cinescribe.search.query import Filters, Query
 from cinescribe.search.searcher import Searcher
-from cinescribe.search.store import Store
-from cinescribe.search.trained import STANDS_OUT
+from cinescribe.search.store import FilmRows, IndexedFilm, IndexModel, Store, schema
+from cinescribe.search.trained import STANDS_OUT, ModelSearch, TrainedEncoder
 from pipelines import index
 from tests.search.films import utterances, write_speech
 from tests.search.trained import save_experts, save_prompting, write_features
@@ -167,6 +174,86 @@ def test_a_prompting_clip_finds_by_the_cosine(tmp_path: Path) -> None:
     assert best.similarity == pytest.approx(max(alike.values()), abs=2e-3)
 
 
+def test_windows_that_lack_an_expert_are_found_as_the_model_ranks_them(tmp_path: Path) -> None:
+    rng, count = np.random.default_rng(0), 3000
+    flags = np.where(rng.random(count) < 0.2, rng.integers(1, 7, count), 7)
+    has = (flags[:, None] >> np.arange(3) & 1).astype(bool)
+    parts = rng.standard_normal((count, 3, 8))
+    parts *= has[:, :, None] / np.linalg.norm(parts, axis=2, keepdims=True)
+    vectors = parts.reshape(count, 24).astype(np.float16)
+    store, model = Store(str(tmp_path)), IndexModel("/runs/one", "1" * 16, 5.0)
+    store.use_model(model, 24)
+    starts = 2.5 * np.arange(count)
+    columns = {
+        "id": list(map(str, range(count))),
+        "film_id": ["film"] * count,
+        "start": starts,
+        "end": starts + 5,
+    }
+    rows = pa.table({**columns, "flags": flags, "vector": as_column(vectors)}, schema("model", 24))
+    store.replace([FilmRows(IndexedFilm("film", "", 0.0, {"model": "x"}), {"model": rows})], model)
+    search = ModelSearch(store.open("model"), model)
+    for _ in range(3):
+        weights = rng.dirichlet(np.full(3, 20.0)).astype(np.float32)
+        asked = (rng.standard_normal((3, 8)) * weights[:, None]).astype(np.float32).ravel()
+        alike = vectors.astype(np.float32) @ asked / (has @ weights)
+        order = np.argsort(-alike)[:20]
+        hits = search.hits(EncodedText(model.identity, asked, weights), Query("x", limit=20))[:20]
+        assert not has[order].all()
+        np.testing.assert_allclose([hit.similarity for hit in hits], alike[order], atol=2e-3)
+        late = Filters(start=float(starts[count // 2]))
+        found = search.hits(EncodedText(model.identity, asked, weights), Query("x", limit=20, filters=late))
+        assert found[0].similarity == pytest.approx(alike[count // 2 - 1 :].max(), abs=2e-3)
+
+
+def test_a_film_that_a_model_can_not_read_is_told_and_the_others_are_indexed(
+    tmp_path: Path,
+) -> None:
+    root, model = str(tmp_path / "tables"), save_prompting(tmp_path / "best")
+    write_films(root)
+    bad = np.random.default_rng(0).standard_normal((9, 8)).astype(np.float16)
+    bad[4] = np.inf
+    film = FilmRef("broken", "/films/broken.mp4", 1, "1")
+    row = tables.feature_row(film, (0, 0.0, 9.0), EncoderSpec("place", 1.0, 8), 0, bad, {"place": "test"})
+    tables.write_row(root, "features/place", "broken", row, chunk=0)
+    write_speech(root, "broken", utterances((1.0, 4.0, "dialogue", "A", "A man shuts a door.")))
+    assert index.run(index.Config(root=root, model=str(model), workers=1, quiet=True)) == 0
+    (error,) = tables.read_table(root, "errors").to_pylist()
+    assert error["film_id"] == "broken"
+    assert re.search(f"vectors of broken by the model {model} are not finite", error["message"])
+    store = Store(root)
+    assert {row["film_id"] for row in store.open("texts").to_arrow().to_pylist()} == {
+        "one",
+        "heard",
+        "broken",
+    }
+    assert set(store.open("model").to_arrow()["film_id"].to_pylist()) == set(LASTS)
+
+    held, counts = store.model(), store.counts()
+    misfit = save_prompting(tmp_path / "misfit", hz=2.0)
+    with pytest.raises(UsageError, match="are 1 a second, and the model reads 2"):
+        index.run(index.Config(root=root, model=str(misfit), workers=1, quiet=True))
+    elsewhere = save_prompting(tmp_path / "elsewhere", features="nowhere")
+    with pytest.raises(UsageError, match="reads features/nowhere, and no film"):
+        index.run(index.Config(root=root, model=str(elsewhere), workers=1, quiet=True))
+    assert (Store(root).model(), Store(root).counts()) == (held, counts)
+
+
+def test_a_film_without_features_is_indexed_beside_the_others(root: str) -> None:
+    assert Store(root).films().keys() == {*LASTS, "heard"}
+    assert tables.read_table(root, "errors").num_rows == 0
+
+
+def test_a_model_whose_text_encoder_is_not_there_is_left_out(experts: Path, tmp_path: Path) -> None:
+    best = tmp_path / "best"
+    shutil.copytree(experts, best)
+    settings = json.loads((best / "config.json").read_text())
+    (best / "config.json").write_text(json.dumps({**settings, "text": str(tmp_path / "gone")}))
+    encoder = TrainedEncoder("cpu")
+    assert encoder.of(IndexModel(str(best), embedding.identity_of(best), 5.0)) is None
+    assert "gone" in encoder.missing
+
+
 def test_what_is_no_dual_encoder_is_told(tmp_path: Path) -> None:
     write_films(str(tmp_path))
     (tmp_path / "best").mkdir()
@@ -174,5 +261,9 @@ def test_what_is_no_dual_encoder_is_told(tmp_path: Path) -> None:
         (tmp_path / "best" / name).write_text(content)
     with pytest.raises(UsageError, match="a JSFusion is for --reranker"):
         index.run(index.Config(root=str(tmp_path), model=str(tmp_path / "best"), quiet=True))
+    for settings in ("5", "null", "[" * 100_000):
+        (tmp_path / "best" / "config.json").write_text(settings)
+        with pytest.raises(WeightsError, match=r"config\.json: not the settings of a model"):
+            embedding.load(tmp_path / "best")
     with pytest.raises(UsageError, match="goes with neither"):
         index.run(index.Config(root=str(tmp_path), model="x", no_model=True, quiet=True))
