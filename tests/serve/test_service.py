@@ -162,6 +162,10 @@ def test_a_lost_replica_is_replaced(http, service):
 
 def test_the_log_has_a_line_for_each_request(http, service_log):
     http.get("/v1/films/series one/Kitchen", headers={"x-request-id": "find-me"})
-    (line,) = [line for line in service_log.read_text().splitlines() if "find-me" in line]
+    deadline = time.monotonic() + 30  # it is written after the reply
+    while not (lines := [line for line in service_log.read_text().splitlines() if "find-me" in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (line,) = lines
     assert '"film_id": "series one/Kitchen"' in line
     assert '"status": 200' in line
