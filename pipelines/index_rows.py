@@ -110,7 +110,8 @@ def check_fits(root: str, films: Mapping[str, Film], model: Model, *, replaces: 
         model: that the index is to hold.
         replaces: it is to go in another's place; then there must be a film that it reads.
     """
-    window, why = model.told.window, None
+    window = model.told.window
+    why: UsageError | None = None
     tried = list(islice((name for name, film in films.items() if "model" in film.stamps), _TRIED))
     if replaces and not tried:
         raise UsageError(
@@ -120,8 +121,11 @@ def check_fits(root: str, films: Mapping[str, Film], model: Model, *, replaces: 
     for film_id in tried:
         try:
             rows_by_model(root, film_id, model.encoder, window)
-        except UsageError as error:
-            why = why or error
+        except Exception as error:  # a damaged table, or a model of which the settings don't fit the weights
+            what = str(error) if isinstance(error, CinescribeError) else repr(error)
+            why = why or UsageError(
+                f"{model.told.folder}: can't read {film_id} ({what}); the index is as it was"
+            )
         else:
             return
     if why is not None:
