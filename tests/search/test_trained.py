@@ -153,7 +153,7 @@ def test_a_run_does_what_changed_and_goes_on_with_the_model(
     assert Store(root).model() is None
     without = Searcher(root, threads=1).search(Query("a door", filters=ONLY))
     assert without.moments == ()
-    assert "no trained model in this index; `cinescribe index --model` adds one" in without.notes
+    assert "no trained model has rows in this index; `cinescribe index --model` makes them" in without.notes
     assert indexed(capsys, root) == {}
 
 
@@ -234,7 +234,7 @@ def test_a_film_that_a_model_can_not_read_is_told_and_the_others_are_indexed(
     with pytest.raises(UsageError, match="are 1 a second, and the model reads 2"):
         index.run(index.Config(root=root, model=str(misfit), workers=1, quiet=True))
     elsewhere = save_prompting(tmp_path / "elsewhere", features="nowhere")
-    with pytest.raises(UsageError, match="reads features/nowhere, and no film"):
+    with pytest.raises(UsageError, match="features/nowhere"):
         index.run(index.Config(root=root, model=str(elsewhere), workers=1, quiet=True))
     assert (Store(root).model(), Store(root).counts()) == (held, counts)
 
