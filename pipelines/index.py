@@ -25,7 +25,7 @@ from cinescribe.search.embedding import WINDOW
 from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
 from pipelines import command, progress
 from pipelines.events import Events
-from pipelines.index_films import STAGE, Film, Model, find_films, model_for, parts_of
+from pipelines.index_films import STAGE, Film, Model, find_films, lacking, model_for, parts_of
 from pipelines.index_rows import check_fits, rows_of
 from pipelines.run import new_run_id
 from pipelines.units import Passenger, leave
@@ -100,7 +100,7 @@ def run(config: Config) -> int:
     if todo or gone:
         report.say("making the index fast ...")
         store.optimise()
-    return _end(config, store, films, failed, len(gone), report, events)
+    return _end(config, store, films, failed, len(gone), report, events, model)
 
 
 def _clip_table(root: str, there: Mapping[str, IndexedFilm]) -> str:
@@ -185,6 +185,7 @@ def _end(
     gone: int,
     report: "_Report",
     events: Events,
+    loaded: Model | None,
 ) -> int:
     """Count, tell, and give the exit code."""
     there = store.films()
@@ -206,6 +207,9 @@ def _end(
         rows.append(("model", f"{model.folder}, windows of {model.window:g} s"))
         if without:
             rows.append(("films without the model's features", str(without)))
+        if loaded is not None and (some := lacking(films, loaded)):
+            told = ", ".join(f"{table} {count}" for table, count in some.items())
+            rows.append(("films that lack of what it reads", told))
     counts = store.counts()
     if model is None:
         counts.pop("model", None)
@@ -283,7 +287,8 @@ def parser() -> argparse.ArgumentParser:
         type=_window,
         default=0.0,
         metavar="S",
-        help=f"seconds of film that the model looks at together (default: {WINDOW:g})",
+        help=f"seconds of film that the model looks at together (default: as the index has them of this "
+        f"model, else {WINDOW:g})",
     )
     p.add_argument("--strict", action="store_true", help="stop at the first film that fails, exit code 1")
     p.add_argument(

@@ -48,7 +48,7 @@ def model_for(store: Store, given: str, window: float, *, without: bool) -> Mode
     Args:
         store: the index.
         given: folder of a model; "" for the one that the index has.
-        window: seconds of a row; 0 for what the index has.
+        window: seconds of a row; 0 for what the index has, or the usual where another model is given.
         without: no model is wanted.
 
     Raises:
@@ -74,7 +74,8 @@ def model_for(store: Store, given: str, window: float, *, without: bool) -> Mode
             f"{store.uri}: was made with the model in {folder}, which is not there any more ({error}); say "
             "where it is with --model, or leave it out with --no-model"
         ) from error
-    seconds = window or (known.window if known else embedding.WINDOW)
+    goes_on = known if known and (not given or known.identity == encoder.identity) else None
+    seconds = window or (goes_on.window if goes_on else embedding.WINDOW)
     return Model(IndexModel(folder, encoder.identity, seconds), encoder)
 
 
@@ -108,6 +109,14 @@ def find_films(root: str, clip: str, model: Model | None = None) -> dict[str, Fi
         names_of = {table: tuple(sorted(names)) for table, names in by_table.items()}
         films[film_id] = Film(film_id, names_of, stamps)
     return films
+
+
+def lacking(films: Mapping[str, Film], model: Model) -> dict[str, int]:
+    """Of the tables that a model reads, how many films lack each; those that no film lacks are left out."""
+    counts = {
+        table: sum(table not in film.files for film in films.values()) for table in model.encoder.tables
+    }
+    return {table: count for table, count in counts.items() if count}
 
 
 def parts_of(film: Film, indexed: IndexedFilm | None) -> tuple[str, ...]:

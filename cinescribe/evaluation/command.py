@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if told := _shared(run):
         print(
-            f"cinescribe: {told} of {len(run.texts)} texts are also another video's, as names of actions are; "
+            f"cinescribe: {told} of {len(run.texts)} texts are also another video's, as actions' names are; "
             "only their own counts as right, so ranks look worse than they are",
             file=sys.stderr,
         )

@@ -88,7 +88,10 @@ def identity_of(folder: Path) -> str:
                     while block := file.read(2**24):
                         digest.update(block)
     except OSError as error:
-        raise WeightsError(f"{folder}: not a folder of a trained model ({error})") from error
+        raise WeightsError(
+            f"{folder}: not a folder of a trained model ({error}); give the folder best or last of a run of "
+            "`cinescribe train`"
+        ) from error
     return digest.hexdigest()[:16]
 
 

@@ -294,7 +294,7 @@ class Searcher:
             yield "no visual words in this index; `cinescribe extract --encoders objects,actions` makes them"
         if encoded.sentence is not None and "model" in wanted and "model" not in searched:
             if state.model is None and "model" in query.filters.sources:
-                yield "no trained model in this index; `cinescribe index --model` adds one"
+                yield "no trained model has rows in this index; `cinescribe index --model` makes them"
             elif state.model is not None and encoded.missing.get("model"):
                 told = encoded.missing["model"]
                 yield f"the index's trained model can't be had and is not asked ({told})"

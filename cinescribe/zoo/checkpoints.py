@@ -124,8 +124,8 @@ def read_arrays(path: Path) -> dict[str, Any]:
 class ArraysOnly(pickle._Unpickler):
     """Builds plain values and NumPy arrays, and what `allowed` names; anything else is refused.
 
-    It is the unpickler that is written in Python: the one in C sets aside memory for as many entries as a file
-    says that it has, 64 GB for a file of ten bytes.
+    It is the unpickler that is written in Python: the one in C sets aside memory for as many entries as a
+    file says that it has, 64 GB for a file of ten bytes.
     """
 
     def allowed(self) -> dict[tuple[str, str], Any]:
