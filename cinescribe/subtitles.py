@@ -115,7 +115,9 @@ def _voices(text: str, start: float, end: float, role: Role) -> list[Utterance]:
 
 
 def _voice(speaker: str) -> str:
-    return f"<v {_escape(_label(speaker))}>" if _label(speaker) else ""
+    name = _escape(_label(speaker))
+    apart = " " if name.endswith("--") else ""  # else tag and name would make an arrow
+    return f"<v {name}{apart}>" if name else ""
 
 
 def _unescape(text: str) -> str:

@@ -59,6 +59,7 @@ def times(items: list[Utterance]) -> list[tuple[float, float]]:
 @given(st.lists(utterances(), max_size=4))
 @example([Utterance(0, 1, "a --> b"), Utterance(1, 2, "\n\n1\n\n00:00:01.000 --> 00:00:02.000\nx")])
 @example([Utterance(0, 1, "", speaker="A & <B>")])
+@example([Utterance(0, 1, "", speaker="--")])
 def test_webvtt_round_trip_keeps_times_text_and_speaker(items: list[Utterance]) -> None:
     written = to_vtt(items)
     read = from_vtt(written)
