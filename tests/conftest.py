@@ -8,7 +8,10 @@ import pytest
 
 from cinescribe import storage
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says the machine
+# How long an example takes says the machine. The same examples every time: a run tells of the change it tests;
+# others come with `pytest --hypothesis-profile=searching`.
+hypothesis.settings.register_profile("untimed", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread each
