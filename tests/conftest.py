@@ -8,7 +8,7 @@ import pytest
 
 from cinescribe import storage
 
-# How long an example takes says the machine. The same examples every time: a run tells of the change it tests;
+# How long an example takes says the machine. The same examples every time: a run tells of its change;
 # others come with `pytest --hypothesis-profile=searching`.
 hypothesis.settings.register_profile("untimed", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("searching", deadline=None)
