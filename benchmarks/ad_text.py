@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.claims_training import Unevaluated
 from cinescribe.errors import CinescribeError
 from cinescribe.models import autoad_files
 from cinescribe.models.autoad import AutoAD, AutoADConfig, Example
 from cinescribe.models.language_model import LanguageModel, load_language_model
 from train import loop
-from train.recipe import Data
 from train.recipes.autoad import TextAlone, TextOptions
 from train.recipes.autoad_data import Films, Reading, read_texts
 from train.settings import Settings
@@ -51,12 +51,8 @@ class Likelihood:
         return math.exp(self.loss / self.words)
 
 
-class _Unscored(TextAlone):
+class _Unscored(Unevaluated, TextAlone):
     """The text stage; held-out films are scored here, before and after, and not by the loop."""
-
-    def evaluate(self, model: Any, data: Data, items: Sequence[int]) -> list[Any]:
-        """Nothing."""
-        return []
 
 
 def held_out(films: Films, most: int) -> list[Example]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from transformers import GPT2Config
 
 from benchmarks.claims_films import ALIGNED, LANGUAGE_WORLD, write_films, write_language
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
-from benchmarks.claims_training import trained
+from benchmarks.claims_training import Unevaluated, trained
 from cinescribe import tables
 from cinescribe.cineworld.world import WorldSettings
 from cinescribe.feature_store import FeatureStore
@@ -111,15 +110,7 @@ VARIANTS = {
 }
 
 
-class _Unscored:
-    """The loop evaluates nothing: no model is chosen by held-out films."""
-
-    def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
-        """Nothing."""
-        return []
-
-
-class _Learning(_Unscored):
+class _Learning(Unevaluated):
     """The language model learns, too."""
 
     def model(self, data: Data) -> AutoAD:
@@ -129,7 +120,7 @@ class _Learning(_Unscored):
         return model
 
 
-class _Frozen(_Unscored, Described):
+class _Frozen(Unevaluated, Described):
     """`autoad`, as in the paper."""
 
 
@@ -146,7 +137,7 @@ class _TextOptions(TextOptions):
     text_from: str = option("", "folder of a model of autoad-text to go on from")
 
 
-class _Text(_Unscored, TextAlone):
+class _Text(Unevaluated, TextAlone):
     """`autoad-text`, also from a model of it."""
 
     Options = _TextOptions

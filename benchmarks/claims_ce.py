@@ -4,23 +4,21 @@ A clip is what a sentence of the description tells of. Each expert sees one kind
 are missing in some clips, and the sentence is to find its clip among those of all test films.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
+from benchmarks.claims_clips import write_annotations, write_films
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
-from benchmarks.claims_training import trained
+from benchmarks.claims_training import Unevaluated, trained
 from cinescribe.annotations.cineworld import read_films
-from cinescribe.cineworld.experts import write_experts
 from cinescribe.cineworld.plain import plain_utterances
-from cinescribe.cineworld.world import World, WorldSettings, write_world
+from cinescribe.cineworld.world import World, WorldSettings
 from cinescribe.models.folders import TENSORS
 from train.recipe import Data, Recipe, Split
 from train.recipes.ce import MSRVTT, Retrieval
@@ -104,16 +102,12 @@ def _data(options: MSRVTT, root: str, split: str) -> Data:
     return _read(replace(options, variant="ce", steps=0), root, split)
 
 
-class _Recipe(Retrieval):
-    """`ce`; nothing is evaluated while it learns, for no model is chosen by held-out films."""
+class _Recipe(Unevaluated, Retrieval):
+    """`ce`."""
 
     def data(self, root: str, split: Split) -> Data:  # type: ignore[override]
         """Those to learn from; the loop asks for others too, to evaluate them."""
         return _data(self.options, root, "train")
-
-    def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
-        """Nothing."""
-        return []
 
 
 def measure(row: str, bench: Bench) -> Numbers:
@@ -156,34 +150,28 @@ def write_clips(root: Path, bench: Bench) -> None:
     if (root / "captions-2" / "test.jsonl").exists():  # which is written last
         return
     settings = WorldSettings(bench.seed)
-    write_world(str(root), settings, bench.sizes.films, videos=0)
-    write_experts(str(root))
+    write_films(root, settings, bench.sizes.films)
     world, plain = World(settings), {}
     for number in range(bench.sizes.films):
         film = world.film(number)
         pairs = zip(film.utterances(), plain_utterances(film), strict=True)
         plain.update({(f"film-{number:05}", rich.text): said.text for rich, said in pairs})
-    for captions in (1, 2):
-        folder = root / f"captions-{captions}"
-        folder.mkdir(exist_ok=True)
-        for split, clips in read_films(root).splits.items():
-            lines = []
-            for clip in clips:
-                told = list(clip.captions)
-                if captions == 2 and split == "train":
-                    told.append(plain[clip.video_id, told[0]])
-                line = {"video": clip.video_id, "start": clip.start, "end": clip.end, "captions": told}
-                lines.append(json.dumps(line) + "\n")
-            (folder / f"{split}.jsonl").write_text("".join(lines))
+    splits = read_films(root).splits
+    write_annotations(root / "captions-1", splits)
+    train = [
+        replace(clip, captions=(*clip.captions, plain[clip.video_id, clip.captions[0]]))
+        for clip in splits["train"]
+    ]
+    write_annotations(root / "captions-2", {**splits, "train": train})
 
 
 def note(sizes: Sizes) -> str:
     """What was trained on what."""
     return (
-        f"{sizes.films} films (8 : 1 : 1), a caption of each clip but where two are told; text by word2vec, "
-        f"width {sizes.width}, {sizes.text_clusters} clusters of the text and {sizes.speech_clusters} of "
-        f"speech, {sizes.steps} steps of {sizes.batch} clips (paper: MSR-VTT, 20 captions, OpenAI-GPT, nine "
-        "experts, width 768, 100 epochs)"
+        f"{sizes.films} films (8 : 1 : 1), a caption of each clip but where two are told; text by "
+        f"{sizes.text}, width {sizes.width}, {sizes.text_clusters} clusters of the text and "
+        f"{sizes.speech_clusters} of speech, {sizes.steps} steps of {sizes.batch} clips "
+        "(paper: MSR-VTT, 20 captions, OpenAI-GPT, nine experts, width 768, 100 epochs)"
     )
 
 

@@ -1,6 +1,7 @@
-"""Clips of Cineworld's films: what the claims benchmark trains JSFusion and CT-SAN on and tests them by."""
+"""Films of Cineworld and their clips: what systems of the claims benchmark are trained on and tested by."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from benchmarks.claims_table import Bench, Numbers
+from benchmarks.claims_table import Bench, Numbers, recall_and_median
 from benchmarks.claims_training import trained
+from cinescribe.annotations.types import CaptionedClip
 from cinescribe.cineworld.experts import write_experts
 from cinescribe.cineworld.world import Words, WorldSettings, write_world
 from cinescribe.metrics.captioning import score_captions
-from cinescribe.metrics.retrieval import score_ranks, text_to_video_ranks
+from cinescribe.metrics.retrieval import text_to_video_ranks
 from train import recipes
 from train.recipes.clip_examples import Matches, Sentences
 
@@ -22,21 +24,32 @@ SPLIT = "test"
 
 @dataclass(frozen=True, slots=True)
 class ClipSizes:
-    """Of the data, and of the tests."""
+    """Of the data and the tests of JSFusion and CT-SAN; `pool`: clips that a text is searched among."""
 
-    films: int
-    noise: float
-    words: Words
-    pool: int
+    films: int = 120
+    noise: float = 0.3
+    words: Words = "nameless"
+    pool: int = 100
 
 
-def write_films(root: Path, seed: int, sizes: ClipSizes) -> None:
+def write_films(root: Path, settings: WorldSettings, films: int) -> None:
     """Write a world's films, 8 : 1 : 1, and the features of its experts, once."""
     done = root / "done"
     if not done.exists():
-        write_world(str(root), WorldSettings(seed, sizes.noise, words=sizes.words), sizes.films, videos=0)
+        write_world(str(root), settings, films, videos=0)
         write_experts(str(root))
         done.touch()
+
+
+def write_annotations(folder: Path, splits: Mapping[str, Sequence[CaptionedClip]]) -> None:
+    """Write clips as the data set `clips` is read, a file a split, in the order of the splits."""
+    folder.mkdir(exist_ok=True)
+    for split, clips in splits.items():
+        rows = [
+            {"video": clip.video_id, "start": clip.start, "end": clip.end, "captions": clip.captions}
+            for clip in clips
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def train_clips(recipe: str, given: dict[str, Any], root: Path, name: str, bench: Bench) -> Path:
@@ -79,8 +92,7 @@ def _retrieval(tester: Any, model: nn.Module, data: Matches, pool: int) -> Numbe
         some = Matches(data.clips[first : first + pool], data.reading, 1)
         owners, rows = zip(*tester.evaluate(model, some, range(len(some))), strict=True)
         ranks += text_to_video_ranks(np.asarray(rows), np.asarray(owners)).tolist()
-    scores = score_ranks(ranks)
-    return {**{f"r{k}": scores.recall[k] for k in (1, 5, 10)}, "median": scores.median_rank}
+    return recall_and_median(ranks)
 
 
 def _captions(said: Sequence[tuple[Sequence[str], str]]) -> Numbers:

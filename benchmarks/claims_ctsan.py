@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.claims_clips import SPLIT, ClipSizes, score_clips, train_clips, write_films
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
 from cinescribe.annotations.cineworld import read_films
-from cinescribe.cineworld.world import Words
+from cinescribe.cineworld.world import WorldSettings
 from cinescribe.models import ct_san_files
 from cinescribe.models.clip_frames import ClipFrames
 from cinescribe.models.ct_san_files import SavedCTSAN
@@ -24,9 +26,6 @@ from cinescribe.models.vocabulary import words_of
 class Sizes(ClipSizes):
     """Of the data and the models; widths and steps are what time allows."""
 
-    films: int = 120
-    noise: float = 0.3
-    words: Words = "nameless"
     pool: int = 50
     vectors: str = "word2vec"
     width: int = 128
@@ -53,24 +52,20 @@ WORDS, MATCHING, ENDING = ("ct-san", "ct-san-fill-in"), ("ct-san-choice", "ct-sa
 
 def measure(row: str, bench: Bench) -> Numbers:
     """Descriptions and blanks of a variant, or its choices and retrieval, on the test films."""
+    sizes: Sizes = bench.sizes
     root = bench.out / "world"
-    write_films(root, bench.seed, bench.sizes)
+    write_films(root, WorldSettings(bench.seed, sizes.noise, words=sizes.words), sizes.films)
     if row == FREQUENT:
-        given = _options("ct-san", "CT-SAN", bench.sizes)
-        saved = ct_san_files.load(_trained("ct-san", "CT-SAN", given, bench))
-        return {"concepts": _concepts(saved, given, root, detected=False)}
+        given, folder = _trained("ct-san", "CT-SAN", bench)
+        return {"concepts": _concepts(ct_san_files.load(folder), given, root, detected=False)}
     variant = row.removesuffix(ENDING)
     numbers: Numbers = {}
     for recipe in MATCHING if row.endswith(ENDING) else WORDS:
         if (recipe, variant) == ("ct-san", "CT-SAN-anew"):
             continue  # the description's is always trained anew
-        given = _options(recipe, variant, bench.sizes)
-        if recipe != "ct-san" and variant == "CT-SAN":
-            given["detector"] = str(
-                _trained("ct-san", variant, _options("ct-san", variant, bench.sizes), bench)
-            )
-        saved = ct_san_files.load(_trained(recipe, variant, given, bench))
-        found = score_clips(recipe, given, root, saved.model, bench.sizes.pool)
+        given, folder = _trained(recipe, variant, bench)
+        saved = ct_san_files.load(folder)
+        found = score_clips(recipe, given, root, saved.model, sizes.pool)
         if (recipe, variant) == ("ct-san", "CT-SAN"):
             numbers["concepts"] = _concepts(saved, given, root, detected=True)
         name = "blanks" if recipe == "ct-san-fill-in" else "choice"
@@ -80,8 +75,6 @@ def measure(row: str, bench: Bench) -> Numbers:
 
 def _concepts(saved: SavedCTSAN, given: dict[str, Any], root: Path, *, detected: bool) -> float:
     """Percent of the test captions' concept words among the ten detected, or the ten most frequent ones."""
-    import torch
-
     watcher, vocabulary = saved.model.watcher, saved.vocabulary
     known = watcher.get_buffer("concept_words")
     clips = read_films(root).splits[SPLIT]
@@ -102,8 +95,12 @@ def _concepts(saved: SavedCTSAN, given: dict[str, Any], root: Path, *, detected:
     return 100 * hits / said
 
 
-def _trained(recipe: str, variant: str, given: dict[str, Any], bench: Bench) -> Path:
-    return train_clips(recipe, given, bench.out / "world", f"{recipe}-{variant}", bench)
+def _trained(recipe: str, variant: str, bench: Bench) -> tuple[dict[str, Any], Path]:
+    """The options of a variant's model for a task, and its folder."""
+    given = _options(recipe, variant, bench.sizes)
+    if recipe != "ct-san" and variant == "CT-SAN":
+        given["detector"] = str(_trained("ct-san", variant, bench)[1])
+    return given, train_clips(recipe, given, bench.out / "world", f"{recipe}-{variant}", bench)
 
 
 def _options(recipe: str, variant: str, sizes: Sizes) -> dict[str, Any]:

@@ -60,8 +60,9 @@ def write_films(root: Path, settings: WorldSettings, films: int, visual: int, se
     align = _learn_features(bare, seen)
     _write_aligned(root / "films", world, {name: number for number, name in enumerate(cast)}, align)
     _write_noisy(root / "films", root / "films-noisy")
-    _write_visual(root / "visual", bare, visual)
-    numbers = {f"film-{number:05}": number for number in range(_VISUAL, _VISUAL + visual)}
+    visuals = range(_VISUAL, _VISUAL + visual)
+    write_training_films(root / "visual", bare, visuals)
+    numbers = {f"film-{number:05}": number for number in visuals}
     _write_aligned(root / "visual", world, numbers, align)
     done.touch()
 
@@ -92,17 +93,18 @@ def write_texts(path: Path, rows: Iterable[tuple[str, str]]) -> None:
         writer.writerows(rows)
 
 
+def write_training_films(root: Path, world: World, numbers: Iterable[int]) -> None:
+    """Write films of these numbers to train on: the first for validation, none to test by."""
+    names = [world.write_film(str(root), number) for number in numbers]
+    splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
+    (root / "splits.json").write_text(json.dumps(splits))
+
+
 def _write_noisy(clean: Path, noisy: Path) -> None:
     """A copy whose films for training are described with faults; files that stay the same are linked."""
     shutil.copytree(clean, noisy, copy_function=os.link)
     for number, film in enumerate(json.loads((clean / "splits.json").read_text())["films"]["train"]):
         _rewrite(noisy, film, mishear(_read(noisy, film), number))
-
-
-def _write_visual(root: Path, world: World, films: int) -> None:
-    names = [world.write_film(str(root), number) for number in range(_VISUAL, _VISUAL + films)]
-    splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
-    (root / "splits.json").write_text(json.dumps(splits))
 
 
 def _learn_features(world: World, films: int) -> Ridge:

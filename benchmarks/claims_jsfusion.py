@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.claims_clips import ClipSizes, score_clips, train_clips, write_films
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
-from cinescribe.cineworld.world import Words
+from cinescribe.cineworld.world import WorldSettings
 from cinescribe.models import jsfusion_files
 from cinescribe.models.jsfusion import JSFusion
 
@@ -25,10 +25,6 @@ class Sizes(ClipSizes):
     time allows.
     """
 
-    films: int = 120
-    noise: float = 0.3
-    words: Words = "nameless"
-    pool: int = 100
     vectors: str = "word2vec"
     hz: float = 3.0
     scale: int = 16
@@ -56,7 +52,7 @@ def measure(row: str, bench: Bench) -> Numbers:
     """Retrieval and choices of a variant, or its blanks, on the test films: percent, and the median rank."""
     sizes: Sizes = bench.sizes
     root = bench.out / "world"
-    write_films(root, bench.seed, sizes)
+    write_films(root, WorldSettings(bench.seed, sizes.noise, words=sizes.words), sizes.films)
     if row.endswith(BLANKS):
         given = _options(row.removesuffix(BLANKS), sizes, sizes.blank_batch, sizes.blank_steps)
         model = _model("jsfusion-fill-in", given, row, root, bench)

@@ -5,8 +5,6 @@ world and a describer's sentences of them, and frozen then: all rows share it. T
 which it was never told; a class is named as a describer would, "reads letter".
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,16 +12,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from benchmarks.cineworld import Ridge
+from benchmarks.claims_clips import write_annotations
+from benchmarks.claims_films import write_training_films
 from benchmarks.claims_table import Bench, Claim, Numbers, Row, System
-from benchmarks.claims_training import trained
+from benchmarks.claims_training import Unevaluated, trained
 from cinescribe.annotations.cineworld import read_actions
 from cinescribe.cineworld.world import World, WorldSettings, write_world
 from cinescribe.models.folders import TENSORS
 from cinescribe.models.prompting_clip import RECOGNITION_GAPS
-from train.recipe import Data, Recipe
+from train.recipe import Recipe
 from train.recipes.prompting_clip import Recognition, RecognitionOptions, Retrieval, RetrievalOptions
 from train.recipes.prompting_clip_data import Clips, choose_classes
 
@@ -66,13 +65,13 @@ class Variant:
     Attributes:
         task: classes in "closed", "few" (few clips of each) or "open" (classes that it never saw), or
             "retrieval".
-        prompts: vectors before and after; None where nothing is learned.
+        prompts: vectors before and after; 0 where nothing is learned.
         layers: of the temporal transformer.
         words: how classes are named: "names", or "crafted", within a sentence.
     """
 
     task: str
-    prompts: int | None = None
+    prompts: int = 0
     layers: int = 0
     words: str = "names"
 
@@ -100,19 +99,11 @@ VARIANTS = {
 }
 
 
-class _Unscored:
-    """Nothing is evaluated while it learns, for no model is chosen by held-out films."""
-
-    def evaluate(self, model: nn.Module, data: Data, items: Sequence[int]) -> list[Any]:
-        """Nothing."""
-        return []
-
-
-class _Naming(_Unscored, Recognition):
+class _Naming(Unevaluated, Recognition):
     """`prompting-clip`."""
 
 
-class _Finding(_Unscored, Retrieval):
+class _Finding(Unevaluated, Retrieval):
     """`prompting-clip-retrieval`."""
 
 
@@ -130,7 +121,7 @@ def measure(row: str, bench: Bench) -> Numbers:
         return _linear(cast("Recognition", recipe), films)
     test = recipe.data(films, "validation")  # test films: see `_recipe`
     model = recipe.model(test).eval()
-    if variant.prompts is not None:
+    if variant.prompts:
         kind = _Finding if isinstance(recipe, Retrieval) else _Naming
         folder = trained(cast("Recipe", kind(recipe.options)), root / "films", row, bench)
         model.load_state_dict(load_file(folder / TENSORS))
@@ -152,7 +143,7 @@ def _recipe(variant: Variant, root: Path, bench: Bench) -> Recognition | Retriev
         "features": _FEATURES,
         "validation": "test",
         "text": str(_text_half(root, bench)),
-        "prompts": variant.prompts or 0,
+        "prompts": variant.prompts,
         "layers": variant.layers,
         "batch": sizes.batch,
         "steps": sizes.steps,
@@ -220,19 +211,15 @@ def write_films(root: Path, bench: Bench) -> None:
     sizes: Sizes = bench.sizes
     settings = WorldSettings(bench.seed, film_dim=sizes.film_dim)
     write_world(str(root / "films"), settings, sizes.films, videos=0)
-    world, others = World(settings), root / "others"
-    names = [world.write_film(str(others), _OTHERS + number) for number in range(sizes.other_films)]
-    splits = {"films": {"train": names[1:], "val": names[:1], "test": []}}
-    (others / "splits.json").write_text(json.dumps(splits))
+    others = range(_OTHERS, _OTHERS + sizes.other_films)
+    write_training_films(root / "others", World(settings), others)
+    actions = read_actions(root / "films").splits
     for words, form in (("names", "{}"), ("crafted", TEMPLATE)):
-        (root / words).mkdir(exist_ok=True)
-        for split, clips in read_actions(root / "films").splits.items():
-            lines = []
-            for clip in clips:
-                caption = form.format(third_person(clip.captions[0]))
-                line = {"video": clip.video_id, "start": clip.start, "end": clip.end, "captions": [caption]}
-                lines.append(json.dumps(line) + "\n")
-            (root / words / f"{split}.jsonl").write_text("".join(lines))
+        named = {
+            split: [replace(clip, captions=(form.format(third_person(clip.captions[0])),)) for clip in clips]
+            for split, clips in actions.items()
+        }
+        write_annotations(root / words, named)
 
 
 def third_person(action: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cinescribe.errors import UsageError
+from cinescribe.metrics.retrieval import score_ranks
 
 if TYPE_CHECKING:
     from cinescribe.metrics.bertscore import BertScore
@@ -105,15 +106,9 @@ class Results:
             raise UsageError(f"{settings}: results of other sizes are there; give another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps(wanted, indent=1) + "\n")
-        self.found: dict[tuple[str, int], Numbers] = {}
-        if self._path.exists():
-            text = self._path.read_text()
-            whole = text[: text.rfind("\n") + 1]  # a last line may have been cut when a run was stopped
-            if whole != text:
-                self._path.write_text(whole)
-            for line in whole.splitlines():
-                told = json.loads(line)
-                self.found[told["row"], told["seed"]] = told["numbers"]
+        self.found: dict[tuple[str, int], Numbers] = {
+            (told["row"], told["seed"]): told["numbers"] for told in kept_lines(self._path)
+        }
 
     def add(self, row: str, seed: int, numbers: Numbers, seconds: float) -> None:
         """Keep a row's numbers of a seed; `seconds` is what one core computed for it."""
@@ -167,6 +162,23 @@ class Results:
             heading = self.system.metrics[claim.metric]
             lines.append(f"| {claim.text} | {heading} | {told} | {here} | {agree} of {len(ratios)} |")
         return lines
+
+
+def kept_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file of results, if there is one; a last line that was cut short is removed."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]  # the last may have been cut when a run was stopped
+    if whole != text:
+        path.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def recall_and_median(ranks: Sequence[float]) -> Numbers:
+    """r1, r5, r10: percent of the ranks, from 1, that are no more than that; and their median."""
+    scores = score_ranks(ranks)
+    return {**{f"r{k}": scores.recall[k] for k in (1, 5, 10)}, "median": scores.median_rank}
 
 
 def mean_and_spread(numbers: Sequence[float]) -> str:

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import multiprocessing
 import resource
-import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.ce import now, wait
 from cinescribe.models.jsfusion import JSFusion, JSFusionConfig
 from cinescribe.models.jsfusion_pairs import (
     CELLS,
@@ -103,7 +103,7 @@ class Task:
 def naive(settings: Settings) -> Measured:
     """Pairs in the order of the table, each encoded anew."""
     task = Task(settings)
-    began, pairs, operations, scores = _now(settings), 0, 0.0, list[float]()
+    began, pairs, operations, scores = now(settings.device), 0, 0.0, list[float]()
     numbers = torch.cartesian_prod(torch.arange(settings.size), torch.arange(settings.size))
     for start in range(0, len(numbers), _NAIVE):
         texts, videos = numbers[start : start + _NAIVE].T
@@ -115,9 +115,9 @@ def naive(settings: Settings) -> Measured:
         pairs += len(videos)
         frames, words = task.frame_counts[videos], task.word_counts[texts]
         operations += task.operations(frames, words) + task.encoding(frames, words)
-        if _now(settings) - began > settings.seconds:
+        if now(settings.device) - began > settings.seconds:
             break
-    seconds, peak = _now(settings) - began, _peak(settings)
+    seconds, peak = now(settings.device) - began, _peak(settings)
     whole = task.table_operations() + settings.size * task.encoding(task.frame_counts, task.word_counts)
     return Measured(pairs, seconds, operations, whole, peak, scores[:_CHECKED])
 
@@ -125,7 +125,7 @@ def naive(settings: Settings) -> Measured:
 def chunked(settings: Settings) -> Measured:
     """`score_table`, the encoding included."""
     task = Task(settings)
-    began, pairs = _now(settings), 0
+    began, pairs = now(settings.device), 0
     operations = encoding = task.encoding(task.frame_counts, task.word_counts)
 
     def tell(texts: Tensor, videos: Tensor) -> None:
@@ -133,14 +133,14 @@ def chunked(settings: Settings) -> Measured:
         frames, words = task.frame_counts[videos], task.word_counts[texts]
         pairs += len(texts) * len(videos)
         operations += task.operations(frames.repeat(len(texts)), words.repeat_interleave(len(videos)))
-        if _now(settings) - began > settings.seconds:
+        if now(settings.device) - began > settings.seconds:
             raise _TimeIsUp
 
     video = encode_videos(task.model, task.videos)
     text = encode_texts(task.model, task.ids, task.word_counts)
     with contextlib.suppress(_TimeIsUp):
         score_table(task.model, video, text, settings.cells, tell)
-    seconds, peak = _now(settings) - began, _peak(settings)
+    seconds, peak = now(settings.device) - began, _peak(settings)
     some = slice(0, min(_CHECKED, settings.size))
     first = type(video)(video.vectors[some], video.lengths[some])
     only = type(text)(text.vectors[:1], text.lengths[:1])
@@ -154,11 +154,11 @@ def matrix_speed(settings: Settings) -> float:
     second = torch.randn(1024, 1024, device=settings.device)
     times = []
     for _ in range(8):
-        _wait(settings)
-        began = _now(settings)
+        wait(settings.device)
+        began = now(settings.device)
         first @ second
-        _wait(settings)
-        times.append(_now(settings) - began)
+        wait(settings.device)
+        times.append(now(settings.device) - began)
     return 2 * 4096 * 1024 * 1024 / min(times)
 
 
@@ -167,17 +167,6 @@ def _peak(settings: Settings) -> int:
     if settings.device != "cpu":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _now(settings: Settings) -> float:
-    """Seconds: of CPU time where one thread of a CPU works, else on the wall."""
-    one = settings.device == "cpu" and torch.get_num_threads() == 1
-    return time.process_time() if one else time.perf_counter()
-
-
-def _wait(settings: Settings) -> None:
-    if settings.device != "cpu":
-        torch.cuda.synchronize()
 
 
 def main() -> None:

@@ -26,18 +26,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from cinescribe import __version__, tables
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef, list_films
 from cinescribe.media.probe import MediaInfo, probe
+from cinescribe.zoo import Profile
 from pipelines.command import listed
 from pipelines.plan import Unit
 from pipelines.rates import Cost, Rates
 from pipelines.units import Job, Passenger, board
-
-Profile = Literal["small", "paper"]
 
 _CHUNK = 60.0  # seconds, as `cinescribe extract` has it
 _DEFAULT_ENCODERS = ("objects", "actions")
@@ -165,7 +164,7 @@ def _speech_beside_others(given: tuple[Job, FilmRef, Profile]) -> float:
     job, film, profile = given
     worker = _speech_worker(job, profile, "cpu")
     used = time.process_time()
-    worker(board(Unit(film, ("speech",))))
+    _do(worker, Unit(film, ("speech",)))
     return time.process_time() - used
 
 

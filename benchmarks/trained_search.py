@@ -12,7 +12,6 @@ same command goes on where it was stopped. None of it says how well real films a
 import argparse
 import json
 import random
-import statistics
 import sys
 import time
 import urllib.request
@@ -24,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims_table import Bench
+from benchmarks.claims_clips import write_films
+from benchmarks.claims_table import Bench, kept_lines, mean_and_spread, recall_and_median
 from benchmarks.trained_search_world import (
     TINY,
     Asked,
@@ -33,8 +33,8 @@ from benchmarks.trained_search_world import (
     train_encoder,
     train_reranker,
     write_cases,
-    write_data,
 )
+from cinescribe.cineworld.world import WorldSettings
 from cinescribe.errors import CinescribeError
 from cinescribe.search.embedding import WINDOW, windows_of
 from cinescribe.search.query import SOURCES, Filters, Query, Source
@@ -46,6 +46,7 @@ CASES = {
     "heard": "dialogue alone is known, asked as a describer says it",
     "described": "the narrator's description is known, asked in other words",
 }
+METRICS = ("r1", "r5", "r10", "median", "p50", "p95")
 
 Place = tuple[str, float, float]  # film id, start and end in seconds
 Ask = Callable[[str, Sequence[Source]], Sequence[Place]]
@@ -91,13 +92,7 @@ def measured(case: Case, row: Row, ask: Ask) -> dict[str, float]:
         seconds.append(time.perf_counter() - began)
         ranks.append(rank(found, asked))
     p50, p95 = np.percentile(np.array(seconds) * 1000, [50, 95]).tolist()
-    return {**scored(ranks), "p50": p50, "p95": p95}
-
-
-def scored(ranks: Sequence[int]) -> dict[str, float]:
-    """Recall at 1, 5 and 10 in percent, and the median rank."""
-    recall = {f"r{k}": 100 * statistics.fmean(one <= k for one in ranks) for k in (1, 5, 10)}
-    return {**recall, "median": statistics.median(ranks)}
+    return {**recall_and_median(ranks), "p50": p50, "p95": p95}
 
 
 def by_chance(case: Case, seed: int) -> dict[str, float]:
@@ -107,7 +102,8 @@ def by_chance(case: Case, seed: int) -> dict[str, float]:
     films = Store(str(case.root)).films().values()
     places = [(film.film_id, *span) for film in films for span in windows_of(film.duration, WINDOW)]
     order = random.Random(seed)
-    return scored([rank(order.sample(places, min(FOUND, len(places))), asked) for asked in case.asked])
+    ranks = [rank(order.sample(places, min(FOUND, len(places))), asked) for asked in case.asked]
+    return recall_and_median(ranks)
 
 
 @contextmanager
@@ -149,7 +145,7 @@ def prepared(out: Path, seed: int, sizes: Sizes) -> tuple[dict[str, Case], str]:
     """The cases of a seed and the folder of its re-ranker, made where they are not there."""
     place = out / f"seed{seed}"
     bench = Bench(place, seed, sizes, threads=1)
-    write_data(place / "world", seed, sizes)
+    write_films(place / "world", WorldSettings(seed, sizes.noise), sizes.films)
     model = train_encoder(place / "world", bench)
     reranker = train_reranker(place / "world", bench)
     return write_cases(place / "world", place, model, seed, sizes), str(reranker)
@@ -159,7 +155,7 @@ def measure(given: argparse.Namespace, sizes: Sizes) -> None:
     """Measure what is missing."""
     results = kept(given)
     for seed in given.seed:
-        done = {(row["case"], row["row"]) for row in read(results) if row["seed"] == seed}
+        done = {(row["case"], row["row"]) for row in kept_lines(results) if row["seed"] == seed}
         if done >= {(case, row) for case in CASES for row in ("random", *ROWS)}:
             continue
         cases, reranker = prepared(given.out, seed, sizes)
@@ -168,8 +164,11 @@ def measure(given: argparse.Namespace, sizes: Sizes) -> None:
             if (name, "random") not in done:
                 keep(results, seed, name, "random", by_chance(case, seed))
             for folder in ("", reranker):
-                left = {k: row for k, row in ROWS.items() if row.reranked == bool(folder)}
-                left = {k: row for k, row in left.items() if (name, k) not in done}
+                left = {
+                    key: row
+                    for key, row in ROWS.items()
+                    if row.reranked == bool(folder) and (name, key) not in done
+                }
                 if not left:
                     continue
                 with connect(case, folder) as ask:
@@ -189,13 +188,6 @@ def keep(results: Path, seed: int, case: str, row: str, numbers: Mapping[str, fl
     print(f"seed {seed}  {case}  {row}  {'  '.join(f'{k} {v:.1f}' for k, v in numbers.items())}", flush=True)
 
 
-def read(results: Path) -> list[dict[str, Any]]:
-    """The rows that are there."""
-    if not results.exists():
-        return []
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-
-
 def table(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
     """Mean and standard deviation over the seeds, a table a case."""
     lines = []
@@ -205,19 +197,10 @@ def table(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
         for key in (*ROWS, "random"):
             mine = [r for r in rows if (r["case"], r["row"]) == (case, key) and r["seed"] in seeds]
             if mine:
-                cells = [_cell([r[name] for r in mine if name in r]) for name in METRICS]
+                numbers = [[r[name] for r in mine if name in r] for name in METRICS]
+                cells = [mean_and_spread(values) if values else "-" for values in numbers]
                 lines.append(f"| {ROWS[key].label if key in ROWS else 'random'} | {' | '.join(cells)} |")
     return "\n".join(lines[1:])
-
-
-METRICS = ("r1", "r5", "r10", "median", "p50", "p95")
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}"
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -247,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CinescribeError as error:
         print(f"benchmarks.trained_search: {error}", file=sys.stderr)
         return 2
-    print(table(read(kept(given)), given.seed))
+    print(table(kept_lines(kept(given)), given.seed))
     return 0
 
 

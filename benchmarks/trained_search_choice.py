@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from benchmarks.trained_search import FOUND, OLD, rank, scored
+from benchmarks.claims_table import recall_and_median
+from benchmarks.trained_search import FOUND, OLD, rank
 from benchmarks.trained_search_world import Case
 from cinescribe.search import fusion, reranking, trained
 from cinescribe.search.query import SOURCES, Filters, Moment, Query
@@ -10,7 +11,7 @@ from cinescribe.search.searcher import Searcher
 
 BOUNDS = ((0.0, 3.0), (1.0, 4.0), (1.0, 6.0), (2.0, 6.0))  # of `trained.STANDS_OUT`
 WEIGHTS = (0.25, 0.5, 1.0, 2.0)  # of the source
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of `reranking.MODEL`
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of `reranking.MODEL_SHARE`
 
 
 def sweep(cases: Mapping[str, Case], reranker: str) -> str:
@@ -41,7 +42,7 @@ def _shares(name: str, case: Case, reranker: str) -> list[str]:
         queries = [Query(asked.text, filters=Filters(sources=sources), limit=FOUND) for asked in case.asked]
         answers = searcher.search_many(queries)
         for share in SHARES:
-            reranking.MODEL = share
+            reranking.MODEL_SHARE = share
             found = [
                 tuple(reranking.in_order([m for m in answer.moments if m.reranked is not None]))
                 for answer in answers
@@ -55,4 +56,5 @@ def _line(name: str, what: str, case: Case, found: list[tuple[Moment, ...]]) -> 
         rank([(m.film_id, m.start, m.end) for m in moments], asked)
         for moments, asked in zip(found, case.asked, strict=True)
     ]
-    return f"| {name} | {what} | {' | '.join(f'{value:.1f}' for value in scored(ranks).values())} |"
+    numbers = " | ".join(f"{value:.1f}" for value in recall_and_median(ranks).values())
+    return f"| {name} | {what} | {numbers} |"

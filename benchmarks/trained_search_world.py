@@ -14,9 +14,9 @@ from typing import Any
 from benchmarks.claims_table import Bench
 from benchmarks.claims_training import trained
 from cinescribe import storage, tables
-from cinescribe.cineworld.experts import SEES, write_experts
+from cinescribe.cineworld.experts import SEES
 from cinescribe.cineworld.plain import plain_utterances
-from cinescribe.cineworld.world import World, WorldSettings, split_of, write_world
+from cinescribe.cineworld.world import World, WorldSettings, split_of
 from train import recipes
 
 EXPERTS = tuple(SEES)
@@ -80,14 +80,6 @@ def held_out(seed: int, sizes: Sizes) -> list[int]:
     return [number for number in range(sizes.films) if split_of(seed, "film", number) == "test"]
 
 
-def write_data(root: Path, seed: int, sizes: Sizes) -> None:
-    """Write the world's films and what its experts see in them, once."""
-    if not (root / "done").exists():
-        write_world(str(root), WorldSettings(seed, sizes.noise), sizes.films, videos=0)
-        write_experts(str(root))
-        (root / "done").touch()
-
-
 def train_encoder(root: Path, bench: Bench) -> Path:
     """The folder of a Collaborative Experts, after its last step."""
     sizes: Sizes = bench.sizes
@@ -131,8 +123,9 @@ def write_cases(world: Path, folder: Path, model: Path, seed: int, sizes: Sizes)
     from pipelines.index import Config, run
 
     asked: dict[str, list[Asked]] = {"heard": [], "described": []}
+    made = World(WorldSettings(seed, sizes.noise))
     for number in held_out(seed, sizes):
-        film = World(WorldSettings(seed, sizes.noise)).film(number)
+        film = made.film(number)
         film_id, truth = f"film-{number:05}", film.truth()
         rich, plain = film.utterances(), plain_utterances(film)
         for told in truth["descriptions"]:

@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from infra.pods import GATE, KEYS_FOLDER, Manifest, memory_of_ray
+from infra.pods import KEYS_FOLDER, Manifest, memory_of_ray, plain_environment
 from infra.values import Group, Head, Values
 
 # On the machine of whoever runs `ray up`: the cluster's token, and the service's API keys, one a line.
@@ -16,9 +16,7 @@ def cluster_config(values: Values) -> Manifest:
     The rights to the buckets are the machines' own role's; Ray's ports stay closed, and its token is the one
     that `ray get-auth-token --generate` put on this machine.
     """
-    plain = {**values.environment, **GATE, "RAY_AUTH_MODE": "token"}
-    if values.storage.weights:
-        plain["CINESCRIBE_WEIGHTS"] = values.storage.weights
+    plain = {**plain_environment(values), "RAY_AUTH_MODE": "token"}
     # Ray joins these with blanks into a line for the shell.
     options = [shlex.quote(f"--env={name}={value}") for name, value in plain.items()]
     files = {_TOKEN: _TOKEN}

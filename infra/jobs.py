@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cinescribe import cli
 from cinescribe.errors import UsageError
-from infra.pods import GIB, Manifest, bare_pod, cluster_spec, labels, metadata
+from infra.pods import Manifest, bare_pod, cluster_spec, labels, memory_of_ray, metadata
 from infra.values import Values, Work
 from pipelines import cluster
 from train import command as training_command
@@ -73,7 +73,8 @@ def _pipeline(values: Values, name: str) -> Job:
 def _workers(values: Values, name: str, work: Work, parsed: argparse.Namespace) -> int:
     """So many as the pipeline itself would choose, were all machines of its group there."""
     group = values.groups[work.group]
-    machine: dict[str, float] = {"CPU": group.cpus, "memory": 0.8 * group.memory_gib * GIB}
+    memory = float(memory_of_ray(group.memory_gib)["memory"])
+    machine: dict[str, float] = {"CPU": group.cpus, "memory": memory}
     if group.gpus:
         machine["GPU"] = group.gpus
     machines = [machine] * work.machines.most

@@ -26,7 +26,7 @@ _PARTS: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A package of the lock: its lines, and what asks for it."""
+    """A package of the lock: its lines, of several versions where Pythons differ, and what asks for it."""
 
     lines: tuple[str, ...]
     wanted_by: tuple[str, ...]
@@ -42,7 +42,9 @@ def read_lock(text: str) -> dict[str, Entry]:
         via = [line.strip().removeprefix("#").strip().removeprefix("via").strip() for line in lines
                if line.strip().startswith("#")]  # fmt: skip
         kept = tuple(line for line in lines if not line.strip().startswith("#"))
-        entries[_name(lines[0])] = Entry(kept, tuple(asker for asker in via if asker))
+        before = entries.setdefault(name := _name(lines[0]), Entry((), ()))
+        askers = tuple(asker for asker in via if asker)
+        entries[name] = Entry(before.lines + kept, before.wanted_by + askers)
     return entries
 
 

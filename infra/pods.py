@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from infra.values import Group, Range, Values
+from serve import local_ray
 
-GIB = 2**30
+_GIB = 2**30
 HOME, KEYS_FOLDER = "/home/cinescribe", "/home/cinescribe/keys"
 _USER = 1000  # of the images
 _OBJECT_STORE, _WORK = 0.1, 0.8  # of a machine's memory; only paths and numbers travel; the rest is Ray's own
 # Ray's proxies check uploads and slow readers as the replicas do (serve/gate.py).
-GATE = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.gate:middlewares"}
+_GATE = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": local_ray.GATE}
 
 Manifest = dict[str, Any]
 
@@ -32,17 +33,20 @@ def metadata(values: Values, name: str) -> Manifest:
     return {"name": name, "namespace": values.namespace, "labels": labels(values)}
 
 
+def plain_environment(values: Values) -> dict[str, str]:
+    """Of every process, what is no secret."""
+    weights = {"CINESCRIBE_WEIGHTS": values.storage.weights} if values.storage.weights else {}
+    return {**values.environment, **weights, **_GATE}
+
+
 def environment(values: Values) -> list[Manifest]:
     """Of every process: what is written plainly, and what secrets hold, by their names."""
-    plain = dict(values.environment)
-    if values.storage.weights:
-        plain["CINESCRIBE_WEIGHTS"] = values.storage.weights
     named = {
         "AWS_ACCESS_KEY_ID": values.secrets.storage,
         "AWS_SECRET_ACCESS_KEY": values.secrets.storage,
         "HF_TOKEN": values.secrets.hub,
     }
-    return [{"name": name, "value": value} for name, value in {**plain, **GATE}.items()] + [
+    return [{"name": name, "value": value} for name, value in plain_environment(values).items()] + [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
         for name, secret in named.items()
         if secret
@@ -56,8 +60,8 @@ def memory_of_ray(memory_gib: int) -> dict[str, str]:
     killed for what Ray believed it had.
     """
     return {
-        "object-store-memory": str(int(_OBJECT_STORE * memory_gib * GIB)),
-        "memory": str(int(_WORK * memory_gib * GIB)),
+        "object-store-memory": str(int(_OBJECT_STORE * memory_gib * _GIB)),
+        "memory": str(int(_WORK * memory_gib * _GIB)),
     }
 
 

@@ -16,6 +16,7 @@ from cinescribe.media.library import FilmRef
 from pipelines.plan import Standing, Unit
 
 ChunkKey = tuple[str, int]  # film, number of the chunk
+CHUNK_SECONDS = 60.0  # of a chunk, unless a run says else
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,12 +116,17 @@ def exit_code(run: Callable[[], int]) -> int:
         return 130
 
 
+def cache_folder() -> Path:
+    """Where films from S3 are kept on this machine, for each user apart."""
+    return Path(tempfile.gettempdir()) / f"cinescribe-{getpass.getuser()}"
+
+
 def job(config: Common, pipeline: str) -> Job:
     """What the workers of a run share."""
     return Job(
         out=config.out,
         plan=plan.address(config.out, pipeline),
-        cache_folder=str(Path(tempfile.gettempdir()) / f"cinescribe-{getpass.getuser()}"),
+        cache_folder=str(cache_folder()),
         cache_bytes=int(config.cache_gb * 1e9),
         stall_seconds=config.stall_seconds,
     )

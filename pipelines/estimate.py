@@ -121,15 +121,11 @@ def run(options: argparse.Namespace) -> int:
     rates, where = read_rates(options.rates), read_cluster(options.cluster)
     films, faults = left.measure_films(options.inputs, out)
     profile = rates.measured.get("profile", "small")
-    works = left.works(out, films, options.stages, options.encoders)
-    for work in works:  # what has no rate is told before anything is
-        for stage in work.seconds:
-            _cost(rates, stage)
-    made = {
-        work.pipeline: estimate(work, rates, where, profile if work.pipeline == "transcribe" else "features")
-        for work in works
-    }
-    _print(films, faults, out, rates, where, list(made.values()))
+    made = [
+        estimate(work, rates, where, profile if work.pipeline == "transcribe" else "features")
+        for work in left.works(out, films, options.stages, options.encoders)
+    ]
+    _print(films, faults, out, rates, where, made)
     return 0
 
 

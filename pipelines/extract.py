@@ -50,7 +50,7 @@ class Config(Common):
     """One run of the pipeline; see `--help` for what each means."""
 
     encoders: tuple[str, ...]
-    chunk_seconds: float = 60.0
+    chunk_seconds: float = chunk_plan.CHUNK_SECONDS
     gpus_per_worker: float = 0.0
 
 
@@ -338,9 +338,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--chunk-seconds",
         type=_seconds,
-        default=60.0,
+        default=chunk_plan.CHUNK_SECONDS,
         metavar="S",
-        help="length of the pieces that films are shared out in (default 60)",
+        help="length of the pieces that films are shared out in (default %(default)g)",
     )
     p.add_argument(
         "--gpus-per-worker",

@@ -22,7 +22,7 @@ from rich.table import Table
 from cinescribe import storage, tables
 from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.search.embedding import WINDOW
-from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, Store
+from cinescribe.search.store import EVIDENCE, FilmRows, IndexedFilm, IndexModel, Store
 from pipelines import command, progress
 from pipelines.events import Events
 from pipelines.index_films import STAGE, Film, Model, find_films, lacking, model_for, parts_of
@@ -75,9 +75,8 @@ def run(config: Config) -> int:
             f"{config.root}` first"
         )
     events = Events("index", new_run_id(), config.log)
-    if model is not None:
-        if model.told != (held := store.model()):
-            check_fits(config.root, films, model, replaces=held is not None)
+    if model is not None and model.told != (held := store.model()):
+        check_fits(config.root, films, model, replaces=held is not None)
         store.use_model(model.told, model.encoder.dim)
     gone = sorted(there.keys() - films.keys())
     store.remove(gone)
@@ -86,17 +85,18 @@ def run(config: Config) -> int:
     failed: dict[str, str] = {}
     events.begin(len(films), len(todo))
     if todo:
+        told = model.told if model else None
         with report, events.metrics:
             made = rows_of(
                 config.root,
                 clip,
-                model.told if model else None,
+                told,
                 todo,
                 workers=config.workers,
                 threads=config.threads,
                 address=config.address,
             )
-            failed = _process(config, store, films, there, todo, made, report, events, model)
+            failed = _process(config, store, films, there, todo, made, report, events, told)
     if todo or gone:
         report.say("making the index fast ...")
         store.optimise()
@@ -123,12 +123,11 @@ def _process(
     made: Iterable[Passenger],
     report: "_Report",
     events: Events,
-    model: Model | None,
+    model: IndexModel | None,
 ) -> dict[str, str]:
     """Commit the rows of films as they are made; ids and messages of those that failed."""
     failed: dict[str, str] = {}
     batch: list[FilmRows] = []
-    told = model.told if model else None
     since = time.monotonic()
     for passenger in made:
         film_id = passenger["film_id"]
@@ -137,38 +136,39 @@ def _process(
             events.fault(outcome.message)
             raise CinescribeError(outcome.message)
         key = tables.error_key(STAGE, film_id)
-        if passenger["message"]:
-            failed[film_id] = passenger["message"]
-            row = tables.error_row(film_id, STAGE, passenger["kind"], passenger["message"])
-            tables.write_row(config.root, "errors", key, row)
-            report.film(film_id, 0, passenger["message"])
-            events.unit(outcome)
-            if config.strict:
-                break
         rows = {
             table: pa.ipc.open_stream(passenger[table]).read_all()
             for table in EVIDENCE
             if passenger.get(table)
         }
-        if passenger["message"] and not rows:
-            continue
+        replaces = todo[film_id]
+        if outcome.message:
+            failed[film_id] = outcome.message
+            row = tables.error_row(film_id, STAGE, outcome.kind, outcome.message)
+            tables.write_row(config.root, "errors", key, row)
+            report.film(film_id, 0, outcome.message)
+            events.unit(outcome)
+            if config.strict:
+                break
+            if not rows:
+                continue
+            # The model alone could not read it: what else there is of the film is indexed.
+            replaces = tuple(table for table in replaces if table != "model")
         if todo[film_id] == EVIDENCE:
             indexed = _indexed(config.root, films[film_id], passenger["clip_model"])
         else:
             indexed = replace(there[film_id], stamps=films[film_id].stamps)
-        if passenger["message"]:  # of the model: what else there is of the film is indexed
-            batch.append(FilmRows(indexed, rows, tuple(table for table in EVIDENCE if table != "model")))
-            continue
-        batch.append(FilmRows(indexed, rows, todo[film_id]))
-        tables.delete_row(config.root, "errors", key)
-        report.film(film_id, sum(part.num_rows for part in rows.values()), "")
-        events.unit(replace(outcome, numbers={**outcome.numbers, "duration": indexed.duration}))
+        batch.append(FilmRows(indexed, rows, replaces))
+        if not outcome.message:
+            tables.delete_row(config.root, "errors", key)
+            report.film(film_id, sum(part.num_rows for part in rows.values()), "")
+            events.unit(replace(outcome, numbers={**outcome.numbers, "duration": indexed.duration}))
         events.metrics.show("cinescribe_queue_units", report.planned - report.finished)
         size = sum(part.num_rows for film in batch for part in film.rows.values())
         if size >= _COMMIT_ROWS or time.monotonic() - since > _COMMIT_SECONDS:
-            store.replace(batch, told)
+            store.replace(batch, model)
             batch, since = [], time.monotonic()
-    store.replace(batch, told)
+    store.replace(batch, model)
     return failed
 
 

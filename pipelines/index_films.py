@@ -86,24 +86,18 @@ def find_films(root: str, clip: str, model: Model | None = None) -> dict[str, Fi
         raise UsageError(f"{root}: no features {clip!r}; there are: {', '.join(sorted(encoders)) or 'none'}")
     chosen = [tables.FEATURES + name for name in (*KINDS, clip) if name in encoders]
     read = model.encoder.tables if model else ()
-    listed = dict.fromkeys((*TEXTS, corrections.TABLE, *chosen, *read))
+    untrained = (*TEXTS, corrections.TABLE, *chosen)
     films = {}
-    for film_id, by_table in listing.rows_of_films(root, listed).items():
+    for film_id, by_table in listing.rows_of_films(root, dict.fromkeys((*untrained, *read))).items():
         if "descriptions" not in by_table:
             by_table.pop(corrections.TABLE, None)
         if not by_table:
             continue
-        stamps = {
-            table: listing.together(names)
-            for table, names in by_table.items()
-            if table in (*TEXTS, corrections.TABLE, *chosen)
-        }
+        made_of = {table: listing.together(names) for table, names in by_table.items()}
+        stamps = {table: stamp for table, stamp in made_of.items() if table in untrained}
         stamps["sentence"] = sentences.DEFAULT
-        if model and (
-            its := {table: listing.together(by_table[table]) for table in read if table in by_table}
-        ):
-            told = model.told
-            stamps["model"] = f"{told.identity} {told.window:g} {listing.together(its)}"
+        if model and (its := {table: made_of[table] for table in read if table in made_of}):
+            stamps["model"] = f"{model.told.identity} {model.told.window:g} {listing.together(its)}"
         if clip and tables.FEATURES + clip in by_table:
             stamps["clip_table"] = clip
         names_of = {table: tuple(sorted(names)) for table, names in by_table.items()}

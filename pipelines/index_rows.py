@@ -30,12 +30,14 @@ class FilmIndexer:
 
     def __init__(self, root: str, clip: str, model: IndexModel | None, threads: int, device: str) -> None:
         self.root, self.clip, self.window = root, clip, model.window if model else 0.0
-        self.fault = ""
-        try:
-            self.encoder = sentences.SentenceEncoder(threads=threads, device=device)
-            self.model = embedding.load(Path(model.folder), device) if model else None
-        except Exception as error:  # told with the first film: Ray buries what a constructor raises
-            self.fault = str(error) if isinstance(error, CinescribeError) else repr(error)
+        made, self.fault = units.made(
+            lambda: (
+                sentences.SentenceEncoder(threads=threads, device=device),
+                embedding.load(Path(model.folder), device) if model else None,
+            )
+        )
+        if made is not None:
+            self.encoder, self.model = made
 
     def __call__(self, passenger: Passenger) -> Passenger:
         """The rows of one film, or why there are none; each table's as Arrow IPC."""

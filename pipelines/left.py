@@ -1,18 +1,15 @@
 """How long films are, and what the pipelines still have to do of them: seconds of film by stage."""
 
-import getpass
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from cinescribe import storage, tables
 from cinescribe.errors import MediaError
 from cinescribe.media.cache import FilmCache
 from cinescribe.media.library import FilmRef, list_films
 from cinescribe.media.probe import probe
-from pipelines import plan
+from pipelines import command, plan
 
 _SAMPLE = 3  # films on S3 that are fetched to learn how many bytes a second has
 _THREADS = 4  # probe reads all of a file's packets: it waits for the disk
@@ -110,7 +107,7 @@ def _known(out: str, films: Iterable[FilmRef]) -> dict[str, tuple[float, float]]
 
 def _look(film: FilmRef) -> tuple[float, float] | str:
     """Seconds, and pixels a second, of a film; or why nobody knows."""
-    cache = FilmCache(Path(tempfile.gettempdir()) / f"cinescribe-{getpass.getuser()}", int(50e9))
+    cache = FilmCache(command.cache_folder(), int(50e9))
     try:
         with cache.local(film.uri) as path:
             info = probe(path)
@@ -142,7 +139,8 @@ def works(
             made[pipeline] = _index(out, films, {film_id for units in made.values() for film_id in units})
     seconds = sum(one.seconds for one in films)
     pixels = sum(one.pixels * one.seconds for one in films) / seconds if seconds else 0.0
-    return [_work(pipeline, units, _seen(encoders), pixels) for pipeline, units in made.items()]
+    seen = _seen(encoders)
+    return [_work(pipeline, units, seen, pixels) for pipeline, units in made.items()]
 
 
 def _seen(encoders: Sequence[str]) -> frozenset[str]:
@@ -191,9 +189,11 @@ def _chunks(out: str, films: Sequence[Measured], encoders: Sequence[str]) -> Uni
     """The chunks that an encoder misses."""
     from cinescribe.encoders import catalogue
     from cinescribe.encoders.chunks import chunks, features_in
+    from pipelines.chunk_plan import CHUNK_SECONDS
 
     specs = {spec.name: spec for spec in map(catalogue.spec, encoders)}
-    length = float(str(plan.settings_of(out, "extract").get("chunk_seconds", 60.0))) if out else 60.0
+    settings = plan.settings_of(out, "extract") if out else {}
+    length = float(str(settings.get("chunk_seconds", CHUNK_SECONDS)))
     stages = {name: tables.FEATURES + name for name in specs}
     there = {name: tables.written_names(out, stage) if out else set() for name, stage in stages.items()}
     errors = tables.written_names(out, "errors") if out else set()

@@ -87,10 +87,10 @@ class Report:
     def unit(self, outcome: Outcome) -> None:
         """One unit came in."""
         self.totals.add(outcome)
-        finished = self.settled + self.totals.units + len(self.totals.failures)
+        finished = self.planned - self.waiting
         now = time.monotonic()
         seconds = now - self.began
-        left = (self.planned - finished) * seconds / max(1, finished - self.settled)
+        left = self.waiting * seconds / max(1, finished - self.settled)
         duration = self.totals.sums["duration"]
         name = outcome.film_id if outcome.chunk is None else f"{outcome.film_id}, chunk {outcome.chunk}"
         if outcome.message:

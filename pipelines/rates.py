@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cinescribe.errors import UsageError
 
@@ -136,9 +136,9 @@ class Cluster:
             return None
         return sum(node.count * (node.price or 0.0) for node in self.nodes)
 
-    def total(self, what: str) -> int:
-        """Of all machines, their "cores", "gpus" or "count"."""
-        return sum(node.count * (1 if what == "count" else getattr(node, what)) for node in self.nodes)
+    def total(self, what: Literal["cores", "gpus"]) -> int:
+        """Of all machines, their "cores" or "gpus"."""
+        return sum(node.count * getattr(node, what) for node in self.nodes)
 
     def resources(self, *, gpus: bool) -> list[dict[str, float]]:
         """Each machine as Ray would tell of it, with its GPUs or without."""

@@ -207,7 +207,7 @@ def _attempt(
     told["stages"] = told.get("stages", []) + [
         {"stage": stage, "kind": kind, "seconds": seconds} for stage, kind in ended.items()
     ]
-    if film.uri.startswith("s3://") and job.films:
+    if storage.is_s3(film.uri) and job.films:
         told["cache_misses"] = told.get("cache_misses", 0) + cache.fetched
         told["cache_hits"] = told.get("cache_hits", 0) + (0 if cache.fetched else 1)
     return {**passenger, **failure, "numbers": json.dumps(told)}

@@ -116,7 +116,7 @@ def read_keys(keys_file: str) -> tuple[tuple[str, ...], str]:
     keys = sorted({key for key in keys if key})
     for key in keys:
         if len(key) < _SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
-            where = f"{keys_file}: " if keys_file and key in of_file else "CINESCRIBE_API_KEYS: "
+            where = f"{keys_file}: " if key in of_file else "CINESCRIBE_API_KEYS: "
             raise UsageError(
                 f"{where}an API key has fewer than {_SHORTEST_KEY} characters, or others than visible ASCII; "
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"

@@ -101,10 +101,8 @@ def _content(caption: str, names: Iterable[str]) -> list[tuple[int, int]]:
 
 def _read(folder: Path, kind: Kind, split: str) -> list[_Told]:
     annotations = read_films(folder) if kind == "films" else read_howtos(folder)
-    if split not in annotations.splits:
-        raise UsageError(f"no split {split!r}; there are: {', '.join(annotations.splits)}")
     by_film: dict[str, list[CaptionedClip]] = {}
-    for clip in annotations.splits[split]:
+    for clip in annotations.clips(split):
         by_film.setdefault(clip.video_id, []).append(clip)
     told = []
     for film, clips in by_film.items():

@@ -95,21 +95,16 @@ def inputs_of_windows(
     for start, end in windows:
         if not start < end:
             raise UsageError(f"{film_id}: a clip from {start} to {end} s holds nothing; give start < end")
-    found: list[Inputs] = [{} for _ in windows]
+    found: list[Inputs] = [dict.fromkeys(expert.name for expert in experts) for _ in windows]
     for expert in experts:
         if expert.table == SPEECH:
             row = tables.read_row(root, "speech", film_id)
-            utterances = tables.utterances_of(row) if row else []
-        else:
-            features = tables.read_features(root, expert.table, film_id)
-        for inputs, (start, end) in zip(found, windows, strict=True):
-            if expert.table == SPEECH:
-                rows = spoken_vectors(utterances, _words(), start, end) if utterances else None
-                inputs[expert.name] = None if rows is None else pooled(rows, expert)
-            else:
-                inputs[expert.name] = (
-                    None if features is None else of_features(features, film_id, start, end, expert)
-                )
+            if row and (utterances := tables.utterances_of(row)):
+                for inputs, (start, end) in zip(found, windows, strict=True):
+                    inputs[expert.name] = pooled(spoken_vectors(utterances, _words(), start, end), expert)
+        elif (features := tables.read_features(root, expert.table, film_id)) is not None:
+            for inputs, (start, end) in zip(found, windows, strict=True):
+                inputs[expert.name] = of_features(features, film_id, start, end, expert)
     return found
 
 

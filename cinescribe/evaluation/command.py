@@ -109,20 +109,19 @@ def _written(arguments: argparse.Namespace) -> Path:
     """Write the run of the models that were given; its folder."""
     from cinescribe.evaluation.writing import write  # torch and the models
 
-    given = arguments
     left, count = write(
-        given.model,
-        given.data,
-        given.annotations,
-        given.annotations_at,
-        given.split,
-        given.out,
-        ensemble=given.ensemble,
-        leave_out=given.leave_out,
+        arguments.model,
+        arguments.data,
+        arguments.annotations,
+        arguments.annotations_at,
+        arguments.split,
+        arguments.out,
+        ensemble=arguments.ensemble,
+        leave_out=arguments.leave_out,
     )
     if left:
         print(f"cinescribe: {left} of {count} clips left out, which the model can't see", file=sys.stderr)
-    return Path(given.out)
+    return Path(arguments.out)
 
 
 def _films(folder: str) -> dict[str, Path]:

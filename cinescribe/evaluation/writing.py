@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from cinescribe.annotations import catalogue
 from cinescribe.annotations.types import CaptionedClip
 from cinescribe.errors import UsageError
 from cinescribe.evaluation.run import Text, Video, encodable, write_run
+from cinescribe.models.folders import SETTINGS
 
 # The module of `cinescribe.models` that scores, by the entry of a model's config.json that tells its kind.
 KINDS = {
@@ -23,9 +25,6 @@ KINDS = {
     "ct_san": "ct_san_retrieval",
     "tan": "tan_retrieval",
 }
-
-
-_ADVICE = "Extract them, or score the others alone with --leave-out"
 
 
 class Scorer(Protocol):
@@ -83,28 +82,32 @@ def write(
     if storage.is_s3(at):
         raise UsageError(f"{at}: annotations are read from a folder; give it as --annotations-at")
     listed = catalogue.load(annotations, at).clips(split)
-    if not any(clip.captions for clip in listed):
-        raise UsageError(f"{annotations} ({split}): no captions, so there is nothing to search by")
     names = {f"similarity-{number}.safetensors" for number in range(1 if ensemble else len(models))}
     if others := sorted({path.name for path in out.glob("similarity*")} - names):
         raise UsageError(f"{out}: holds another run's {others[0]}; give a new folder as --out")
     clips, tables = list(listed), []
     for number, (folder, kind) in enumerate(zip(models, kinds, strict=True)):
         scorer: Scorer = importlib.import_module(f"cinescribe.models.{KINDS[kind]}").Scorer(folder, data)
-        seen = [clip for clip in clips if scorer.sees(clip)]
-        if len(seen) < len(clips) or not seen:
-            unseen = f"{len(clips) - len(seen)} of {len(clips)} clips of {annotations} ({split})"
-            missing = next((clip.video_id for clip in clips if clip not in seen), "none")
-            if number or not leave_out or not seen:
+        sees = [scorer.sees(clip) for clip in clips]
+        if not all(sees):
+            if number or not leave_out or not any(sees):
+                if number:
+                    advice = f"{models[0]} sees them: evaluate the two apart"
+                else:
+                    advice = "Extract them" + ", or score the others alone with --leave-out" * any(sees)
+                unseen = f"{sees.count(False)} of {len(clips)} clips of {annotations} ({split})"
+                missing = clips[sees.index(False)].video_id
                 raise UsageError(
                     f"{folder} can't see {unseen}, such as of {missing}: they lack {scorer.needs} in {data}. "
-                    + (f"{models[0]} sees them: evaluate the two apart" if number else _ADVICE * bool(seen))
+                    f"{advice}"
                 )
-            clips = seen
+            clips = list(compress(clips, sees))
         texts = [
             Text(encodable(caption), video) for video, clip in enumerate(clips) for caption in clip.captions
         ]
-        videos = [Video(encodable(clip.video_id), clip.start, clip.end) for clip in clips]
+        if not texts:
+            raise UsageError(f"{annotations} ({split}): no captions, so there is nothing to search by")
+        videos = [Video(clip.video_id, clip.start, clip.end) for clip in clips]
         table = scorer.score(clips, [text.text for text in texts])
         if len(wrong := np.flatnonzero(~np.isfinite(table).all(axis=0))):
             raise UsageError(
@@ -124,7 +127,7 @@ def write(
 def _kind(folder: Path) -> str:
     """The key of `KINDS` for the model in a folder."""
     try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{folder}: no model there ({error}); give the folder best or last of a run of `cinescribe train`"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cinescribe.errors import UsageError
 from cinescribe.feature_store import FeatureStore
-from cinescribe.models.jsfusion_rerank import equidistant
+from cinescribe.models.frame_times import frame_times
 
 
 class Timed(Protocol):
@@ -40,15 +40,14 @@ class ClipFrames:
         encoders: their names, joined by commas; a frame's features stand in this order.
         hz: frames a second that are looked at, or the first encoder's rate where that is lower.
         most: frames of a clip; of more equally distant ones are taken.
-        whole: times are left alone, and a video's features are the clip's, as LSMDC's files are clips.
     """
 
-    def __init__(self, root: str, encoders: str, hz: float, most: int, whole: bool = False) -> None:
+    def __init__(self, root: str, encoders: str, hz: float, most: int) -> None:
         self.names = [name.strip() for name in encoders.split(",") if name.strip()]
         if not self.names:
             raise UsageError("--features: name one or more encoders")
         self.stores = [FeatureStore(root, name) for name in self.names]
-        self.hz, self._most, self._whole = hz, most, whole
+        self.hz, self._most = hz, most
 
     def __contains__(self, video_id: str) -> bool:
         return all(video_id in store for store in self.stores)
@@ -69,12 +68,10 @@ class ClipFrames:
         """[frames, width], at least one; zeros where nothing was seen or heard."""
         found = [store.read(clip.video_id) for store in self.stores]
         rate = min(self.hz, found[0].hz)
-        start, end = 0.0, len(found[0].array) / found[0].hz
-        if not self._whole:
-            start = min(clip.start or 0.0, end)
-            end = end if clip.end is None else min(clip.end, end)
-        count = max(1, int(np.ceil(round((end - start) * rate, 6))))
-        times = start + equidistant(count, self._most) / rate
+        end = len(found[0].array) / found[0].hz
+        start = min(clip.start or 0.0, end)
+        end = end if clip.end is None else min(clip.end, end)
+        times = frame_times(start, end, rate, self._most)
         parts = []
         for one in found:
             rows = np.minimum((times * one.hz + 1e-6).astype(np.int64), len(one.array) - 1)

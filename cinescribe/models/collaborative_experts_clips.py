@@ -93,7 +93,7 @@ class Speech:
     def __init__(self, root: str) -> None:
         from cinescribe.encoders.words import WordVectors
 
-        self._root, self._words = root, WordVectors()
+        self._words = WordVectors()
         self._films = set(tables.read_table(root, "speech")["film_id"].to_pylist())
         self._read = lru_cache(256)(lambda video: tables.read_row(root, "speech", video))
 

@@ -30,7 +30,6 @@ from cinescribe.models.collaborative_experts import UNKNOWN, ClipVectors, TextVe
 from cinescribe.models.collaborative_experts_files import SavedCE
 from cinescribe.models.collaborative_experts_inputs import stack_inputs
 
-CANDIDATES = 100
 _BATCH = 256  # windows encoded at once
 
 
@@ -109,7 +108,7 @@ def rescore(
 
     Args:
         weights: [experts] mixture weights of the text.
-        products: [candidates] dot products, as the index found them, highest first.
+        products: [candidates] dot products, as the index found them.
         found: [candidates] their `flags`.
         kinds: all different `flags` in the index; None: every one that could be, but none at all.
     """

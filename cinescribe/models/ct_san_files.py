@@ -67,9 +67,8 @@ def load(folder: Path) -> SavedCTSAN:
         concepts = tensors["watcher.concept_words"].tolist()
         model = build(settings["task"], CTSANConfig(**settings["ct_san"]), len(vocabulary), concepts)
         model.load_state_dict(tensors)
-        return SavedCTSAN(
-            model.eval(), settings["task"], vocabulary, tuple(settings["features"]), settings["hz"]
-        )
+        features, hz = folders.inputs_of(settings)
+        return SavedCTSAN(model.eval(), settings["task"], vocabulary, features, hz)
     except Exception as error:  # sizes that can't be met are refused by torch and by the model in many ways
         raise WeightsError(
             f"{folder}: not a folder of CT-SAN ({' '.join(str(error).split())[:300]}); it holds "

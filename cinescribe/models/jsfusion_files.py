@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,21 +66,10 @@ def load(folder: Path) -> SavedJSFusion:
         vocabulary = Vocabulary((folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1])
         model = JSFusion(config, len(vocabulary))
         model.load_state_dict(load_file(folder / TENSORS))
-        features, hz = _inputs_of(settings)
+        features, hz = folders.inputs_of(settings)
         return SavedJSFusion(model.eval(), vocabulary, settings["task"], features, hz)
     except Exception as error:  # sizes that can't be met are refused by torch and by the model in many ways
         raise WeightsError(
             f"{folder}: not a folder of JSFusion ({' '.join(str(error).split())[:300]}); it holds "
             f"{', '.join(FILES)}, as `cinescribe train jsfusion` writes them"
         ) from error
-
-
-def _inputs_of(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
-    """The names of the features, and how many there are a second; ValueError on what can't be meant."""
-    features, hz = settings["features"], settings["hz"]
-    if not isinstance(hz, int | float) or not (math.isfinite(hz) and hz > 0):
-        raise ValueError(f"hz is {hz!r}, where frames a second are wanted")
-    named = isinstance(features, list) and all(isinstance(name, str) and name for name in features)
-    if not named or not features or any("/" in name or "\\" in name or ".." in name for name in features):
-        raise ValueError(f"features are {features!r}, where a list of names of tables is wanted")
-    return tuple(features), float(hz)

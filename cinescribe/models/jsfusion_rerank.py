@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.errors import UsageError
+from cinescribe.models.frame_times import equidistant
 from cinescribe.models.jsfusion_files import SavedJSFusion
 
 MOST = 100  # moments that are scored anew; pairs cost too much for all
@@ -60,8 +61,3 @@ def rerank(
     order = scores.argsort(descending=True, stable=True).tolist()
     first = [Reranked(number, float(scores[number])) for number in order]
     return first + [Reranked(number, None) for number in range(len(videos), len(moments))]
-
-
-def equidistant(count: int, most: int) -> NDArray[np.int64]:
-    """Numbers of at most `most` of `count` frames: all, or equally distant ones from first to last."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)

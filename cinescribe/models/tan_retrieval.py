@@ -35,12 +35,16 @@ class Scorer:
 
     def __init__(self, folder: Path, root: str) -> None:
         self._saved = tan_files.load(folder)
-        self._network = self._saved.pair.eval().online
+        self._network = self._saved.pair.online
         self._store = FeatureStore(root, self._saved.features)
         self.needs = f"features {self._saved.features} of a second or more"
 
     def sees(self, clip: CaptionedClip) -> bool:
-        """Whether it is a second or longer, and begins within its video's features."""
+        """Whether it is a second or longer, and begins within its video's features.
+
+        Raises:
+            UsageError: these are of another rate or width than the model's.
+        """
         if clip.video_id not in self._store:
             return False
         found = self._store.read(clip.video_id)

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from cinescribe.describe.stretch import read_stretch
 from cinescribe.errors import CinescribeError, MediaError, UsageError
 from cinescribe.models import jsfusion_files
+from cinescribe.models.frame_times import frame_times
 from cinescribe.models.jsfusion_files import SavedJSFusion
-from cinescribe.models.jsfusion_rerank import MOST, equidistant, rerank
+from cinescribe.models.jsfusion_rerank import MOST, rerank
 from cinescribe.search.query import Moment
 from cinescribe.search.store import IndexedFilm
 
 # In the order the model's score counts so much and the fusion's the rest, each in standard deviations over
 # the moments that are scored. Chosen on a made world, see docs/search.md.
-MODEL = 0.25
+MODEL_SHARE = 0.25
 _KEPT_BYTES = 256 * 2**20  # of features of moments
 
 
@@ -130,8 +131,7 @@ class Reranker:
                 return None
             if not len(times):
                 rate = min(self._saved.hz, found.hz)
-                count = max(1, int(np.ceil(round((end - start) * rate, 6))))
-                times = start + equidistant(count, self._saved.model.config.frames) / rate
+                times = frame_times(start, end, rate, self._saved.model.config.frames)
             numbers = np.round(found.times * found.hz).astype(np.int64)
             rows = np.searchsorted(numbers, (times * found.hz + 1e-6).astype(np.int64))
             parts.append(found.array[np.minimum(rows, len(numbers) - 1)])
@@ -155,10 +155,10 @@ def load_scoring(folder: Path) -> SavedJSFusion:
 
 
 def in_order(moments: Sequence[Moment]) -> list[Moment]:
-    """Re-ranked moments by `MODEL` parts of the model's score and the rest of the fusion's."""
+    """Re-ranked moments by `MODEL_SHARE` parts of the model's score and the rest of the fusion's."""
     ours = _standing_out([moment.reranked or 0.0 for moment in moments])
     theirs = _standing_out([moment.score for moment in moments])
-    order = np.argsort(-(MODEL * ours + (1 - MODEL) * theirs), kind="stable")
+    order = np.argsort(-(MODEL_SHARE * ours + (1 - MODEL_SHARE) * theirs), kind="stable")
     return [moments[k] for k in order]
 
 

@@ -219,7 +219,9 @@ class Searcher:
             moments = tuple(m for m, said in zip(moments, literal, strict=True) if said)[: query.limit]
         if reranker is not None:
             anew = reranker.reorder(encoded.text, moments, state.films)
-            moments, notes = anew.moments[: query.limit], [*notes, *filter(None, [anew.note])]
+            moments = anew.moments[: query.limit]
+            if anew.note:
+                notes.append(anew.note)
         return Answer(_marked(moments, state.texts, encoded.text), tuple(notes))
 
     def _hits(self, state: _State, encoded: EncodedQuery, query: Query) -> Iterator[tuple[Source, Any]]:

@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cinescribe.errors import CinescribeError
-from cinescribe.models.collaborative_experts_search import available, rescore
 from cinescribe.search import embedding, filters
 from cinescribe.search.embedding import EncodedText, WindowEncoder
 from cinescribe.search.fusion import Hit
@@ -47,6 +46,8 @@ class ModelSearch:
             asked: the text, read by the same model.
             query: for its filters and limit.
         """
+        from cinescribe.models.collaborative_experts_search import rescore
+
         most = max(100, 5 * query.limit)
         where = filters.condition(query.filters, spoken=False)
         parts = [where]
@@ -58,7 +59,8 @@ class ModelSearch:
         mean, deviation = self.background(asked)
         low, high = STANDS_OUT
         hits = []
-        for place, similarity in zip(best.order[:most].tolist(), best.similarity.tolist(), strict=False):
+        nearest = zip(best.order[:most].tolist(), best.similarity[:most].tolist(), strict=True)
+        for place, similarity in nearest:
             relevance = ((similarity - mean) / deviation - low) / (high - low)
             if relevance > 0:
                 film_id, start, end = (found[name][place].as_py() for name in ("film_id", "start", "end"))
@@ -85,6 +87,8 @@ class ModelSearch:
 
     def background(self, asked: EncodedText) -> tuple[float, float]:
         """Mean and standard deviation of the query's similarities to windows at large."""
+        from cinescribe.models.collaborative_experts_search import available
+
         vectors, flags = self._sample
         shares = available(flags, len(asked.weights)) @ asked.weights
         similarities = vectors @ asked.vector / np.maximum(shares, np.finfo(np.float32).tiny)

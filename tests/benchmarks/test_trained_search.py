@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from benchmarks import trained_search
-from benchmarks.trained_search import ROWS, keep, rank, read, scored, table
+from benchmarks.claims_table import kept_lines, recall_and_median
+from benchmarks.trained_search import ROWS, keep, rank, table
 from benchmarks.trained_search_world import Asked, Case
 
 ASKED = Asked("A woman opens a door.", "film", 10.0, 12.0)
@@ -15,7 +16,7 @@ def test_a_moment_is_right_in_its_film_and_near_its_middle() -> None:
     assert rank([ELSEWHERE, LATE, RIGHT], ASKED) == 3
     assert rank([ELSEWHERE, LATE], ASKED) == 101
     assert rank([ELSEWHERE] * 100 + [RIGHT], ASKED) == 101
-    assert scored([1, 2, 7, 101]) == {"r1": 25.0, "r5": 50.0, "r10": 75.0, "median": 4.5}
+    assert recall_and_median([1, 2, 7, 101]) == {"r1": 25.0, "r5": 50.0, "r10": 75.0, "median": 4.5}
 
 
 def test_a_row_is_measured_once_and_shown_with_its_spread(tmp_path: Path) -> None:
@@ -32,6 +33,6 @@ def test_a_row_is_measured_once_and_shown_with_its_spread(tmp_path: Path) -> Non
     for seed in (0, 1):
         keep(results, seed, "heard", "model", {**numbers, "r1": 10.0 + 2 * seed, "p50": 5.0, "p95": 9.0})
     keep(results, 2, "heard", "random", {"r1": 1.0, "r5": 2.0, "r10": 3.0, "median": 101.0})
-    told = table(read(results), [0, 1, 2])
+    told = table(kept_lines(results), [0, 1, 2])
     assert "| the trained model alone | 11.0 ± 1.4 | 100.0 ± 0.0 |" in told
     assert "| random | 1.0 | 2.0 | 3.0 | 101.0 | - | - |" in told

@@ -59,7 +59,7 @@ def test_every_expression_asks_for_numbers_that_exist(served: set[str], rays: st
             assert ours or re.search(rf"\b{name}\b", rays), f"{where}: nothing tells {name}"
 
 
-def test_labels_of_our_metrics_are_those_they_have(served: set[str]) -> None:
+def test_labels_of_our_metrics_are_those_they_have() -> None:
     known = {f"ray_{name}": set(kind.labels) for name, kind in METRICS.items()}
     for where, expression in expressions():
         for name, labels in re.findall(r"\b(ray_cinescribe_\w+)\{([^}]*)\}", expression):

@@ -333,6 +333,10 @@ def test_a_saved_model_is_the_same(tmp_path: Path) -> None:
         assert isinstance(matching, Retrieval)
         tables.append(score_table(matching, matching.watcher.watch(*videos()), ids, counts))
     assert torch.equal(*tables)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"hz": 2.4', '"hz": 0'))
+    with pytest.raises(WeightsError, match="hz is 0"):
+        ct_san_files.load(tmp_path)
     (tmp_path / "words.txt").unlink()
     with pytest.raises(WeightsError, match="cinescribe train ct-san"):
         ct_san_files.load(tmp_path)

@@ -65,7 +65,7 @@ def test_the_order_is_that_of_the_model_s_table(root: str, model: Path, searcher
     table = score_table(saved.model, videos, encode_texts(saved.model, ids, lengths))[0].numpy()
     scores = np.array([m.score for m in scored])
     np.testing.assert_allclose(np.array([moment.reranked for moment in scored], float), table, atol=1e-4)
-    share = reranking.MODEL
+    share = reranking.MODEL_SHARE
     together = [
         share * (ours - table.mean()) / table.std() + (1 - share) * (m.score - scores.mean()) / scores.std()
         for m, ours in zip(scored, table, strict=True)

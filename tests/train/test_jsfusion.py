@@ -64,10 +64,20 @@ def test_frames_of_a_clip_are_equally_distant_and_of_all_encoders(numbered: str)
     assert len(frames.read(CaptionedClip("film", 3.0, 3.0, ()))) == 1
     assert frames.read(CaptionedClip("film", 59.9, 70.0, ())).tolist() == [[0, 0, 0]]  # nothing seen
     assert len(ClipFrames(numbered, "sound", 5.0, 40).read(CaptionedClip("film", 0, 9, ()))) == 9
-    whole = ClipFrames(numbered, "sound", 5.0, 40, whole=True)
-    assert len(whole.read(CaptionedClip("film", 700.0, 705.0, ()))) == 40  # its times are of another clock
     with pytest.raises(UsageError, match="none of whose videos"):
         frames.having([CaptionedClip("other", 0, 1, ("a",))], "set")
+
+
+def test_times_of_clips_that_were_cut_are_of_another_clock(numbered: str, tmp_path: Path) -> None:
+    times = "\t".join(["00.11.40.000", "00.11.45.000"] * 2)
+    row = f"film\t{times}\t"
+    (tmp_path / "LSMDC16_challenge_1000_publictest.csv").write_text(f"{row}Rain falls.\n")
+    (tmp_path / "LSMDC16_annos_test_FIB.csv").write_text(f"{row}Rain falls.\tRain _____.\tfalls\n")
+    (tmp_path / "LSMDC16_multiple_choice_test_randomized.csv").write_text(f"{row}a\tb\tc\td\te\t2\n")
+    source, frames = Source("lsmdc", str(tmp_path), "test"), ClipFrames(numbered, "sound", 5.0, 40)
+    for read in (source.clips, source.blanks, source.choices):
+        (clip,) = read("validation")
+        assert len(frames.read(clip)) == 40
 
 
 def test_a_long_sentence_keeps_its_blank(numbered: str) -> None:

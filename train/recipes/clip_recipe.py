@@ -34,7 +34,7 @@ class ClipRecipe(NoStep):
         """Clips whose videos have all features; the words are those of the training captions."""
         options = self.options
         source = Source(options.annotations, options.annotations_at or root, options.validation)
-        frames = ClipFrames(root, options.features, options.hz, self.most_frames, source.whole)
+        frames = ClipFrames(root, options.features, options.hz, self.most_frames)
         if self._vocabulary is None:
             captions = [text for clip in source.clips("train") for text in clip.captions]
             self._vocabulary = self._learn_words(captions)

@@ -1,8 +1,9 @@
 """What JSFusion and CT-SAN learn from: captioned clips, choices and blanks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from cinescribe.errors import UsageError
 from cinescribe.models.clip_frames import ClipFrames, Timed
 from cinescribe.models.vocabulary import BLANKED, PADDING, Vocabulary
 from train.recipe import Split
+
+Question = TypeVar("Question", MultipleChoice, FillIn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Source:
         if self.name == "lsmdc":
             from cinescribe.annotations.lsmdc import read_multiple_choice
 
-            return list(read_multiple_choice(self._local(), self._name(split)))
+            return _whole(read_multiple_choice(self._local(), self._name(split)))
         return list(questions.multiple_choice(self._local(), self._kind(), self._name(split)))
 
     def blanks(self, split: Split) -> list[FillIn]:
@@ -49,13 +52,8 @@ class Source:
         if self.name == "lsmdc":
             from cinescribe.annotations.lsmdc import read_fill_in
 
-            return list(read_fill_in(self._local(), self._name(split)))
+            return _whole(read_fill_in(self._local(), self._name(split)))
         return list(questions.fill_in(self._local(), self._kind(), self._name(split)))
-
-    @property
-    def whole(self) -> bool:
-        """Whether a video's features are those of the clip alone."""
-        return self.name == "lsmdc"
 
     def _name(self, split: Split) -> str:
         return "train" if split == "train" else self.split
@@ -75,6 +73,11 @@ class Source:
                 f"{self.folder}: annotations are read locally; give a folder as --annotations-at"
             )
         return Path(self.folder)
+
+
+def _whole(questions: Sequence[Question]) -> list[Question]:
+    """As `Annotations.clips` has LSMDC's: a video is the clip alone, and its times are those of the film."""
+    return [replace(question, start=None, end=None) for question in questions]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -130,9 +131,9 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def batch(self, picks: Sequence[Pick]) -> None:
-        """They are never trained on."""
-        raise NotImplementedError
+    def batch(self, picks: Sequence[Pick]) -> NoReturn:
+        """Raises TypeError: they are aligned whole, one by one, and never trained on."""
+        raise TypeError("videos with true spans are held out: evaluate takes them, and no training")
 
 
 def read(
