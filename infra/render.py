@@ -79,12 +79,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CinescribeError as error:
         print(f"infra.render: {arguments.values}: {error}", file=sys.stderr)
         return 2
-    for name, text in files.items():
-        path = arguments.out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        if path.suffix == ".sh":
-            path.chmod(0o755)
+    try:
+        for name, text in files.items():
+            path = arguments.out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            if path.suffix == ".sh":
+                path.chmod(0o755)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}"
+        print(f"infra.render: {what}; give --out a folder that you may write to", file=sys.stderr)
+        return 2
     print(f"{len(files)} files in {arguments.out}")
     return 0
 

@@ -324,3 +324,6 @@ def test_the_command_writes_the_files(
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
     assert written == set(files)
     assert f"{len(files)} files" in capsys.readouterr().out
+    taken = tmp_path / "out" / "network.yaml"  # a file, where a folder is wanted
+    assert render.main(["--values", str(VALUES), "--out", str(taken)]) == 2
+    assert str(taken) in capsys.readouterr().err
