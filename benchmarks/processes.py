@@ -1,7 +1,12 @@
-"""CPU seconds and memory of all processes of a run, found by a mark in their environment."""
+"""CPU seconds and memory of all processes of a run, found by a mark in their environment or by parents."""
 
 import os
+import re
+import time
 import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -47,14 +52,97 @@ class Watched:
                     if self._mark.encode() in (folder / "environ").read_bytes():
                         fields = (folder / "stat").read_text().rpartition(")")[2].split()
                         self._used[int(folder.name)] = (int(fields[11]) + int(fields[12])) / tick
-                        together += _memory(folder)
+                        together += _memory(folder).get("Pss", 0)
                 except OSError:  # it ended while we looked, or is not ours to see
                     continue
             self.peak_bytes = max(self.peak_bytes, together)
 
 
-def _memory(folder: Path) -> int:
-    for line in (folder / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+@dataclass(slots=True)
+class Process:
+    """One process of a run: its memory in bytes, its CPU time.
+
+    Attributes:
+        pid: its number.
+        cpu_seconds: that it had used when it was last seen.
+        names: what it called itself, and at how many samples: Ray's workers say what they work at.
+        samples: of each its time in seconds, what was done of the run, PSS (its pages, those that several
+            share divided among them), RSS (all its pages) and those that are its own and of no file.
+    """
+
+    pid: int
+    cpu_seconds: float = 0.0
+    names: Counter[str] = field(default_factory=Counter)
+    samples: list[tuple[float, float, int, int, int]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What it did for the longest, besides waiting."""
+        busy = {name: count for name, count in self.names.items() if name != "ray::IDLE"}
+        return max(busy, key=lambda name: busy[name]) if busy else "ray::IDLE"
+
+
+def sample_tree(
+    root: int, done: Callable[[], float], ended: Callable[[], bool], every: float = 1.0
+) -> dict[int, Process]:
+    """The memory of a process and all that come from it, until it ends.
+
+    Args:
+        root: pid of the process.
+        done: how much of the run is done by now.
+        ended: whether the process has ended.
+        every: seconds between two looks.
+    """
+    tick = os.sysconf("SC_CLK_TCK")
+    processes: dict[int, Process] = {}
+    began = time.monotonic()
+    while not ended():
+        now, so_far = time.monotonic() - began, done()
+        for pid in _family(root, processes):
+            try:
+                memory = _memory(Path(f"/proc/{pid}"))
+                name = _name(pid, root)
+                ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            except OSError:  # it ended while we looked
+                continue
+            if memory:
+                process = processes.setdefault(pid, Process(pid))
+                process.names[name] += 1
+                process.cpu_seconds = sum(map(int, ticks)) / tick
+                process.samples.append((now, so_far, memory["Pss"], memory["Rss"], memory["Anonymous"]))
+        time.sleep(max(0.0, every - (time.monotonic() - began - now)))
+    return processes
+
+
+def _family(root: int, known: dict[int, Process]) -> set[int]:
+    """A process and all that come from it; one that is known stays so when its parent has ended."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    family = ({root} | known.keys()) & parents.keys()
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _name(pid: int, root: int) -> str:
+    """What a process is, in a word or two."""
+    if pid == root:
+        return "driver"
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    line = b" ".join(words).decode(errors="replace").strip()
+    if line.startswith("ray::"):
+        return line
+    program = Path(words[0].decode(errors="replace")).name
+    script = re.search(r"([\w.]+)\.py\b", line)
+    return script[1] if program.startswith("python") and script else program
+
+
+def _memory(folder: Path) -> dict[str, int]:
+    """Bytes by the names that the kernel has for them; none of a process that has ended."""
+    lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, _ in fields}
