@@ -25,19 +25,21 @@ def run(settings: Settings) -> loop.Progress:
         UsageError: settings or data can't be used, or the folder is another run's.
         CinescribeError: training stopped for good.
     """
-    recipe = recipes.load(settings.recipe, settings.options)
     most = max(1, settings.workers[1])
     if settings.parts < most:
         raise UsageError(f"{most} workers share the parts of a step: give --parts {most} or more")
-    if settings.parts > recipe.options.batch:
-        raise UsageError(f"a batch of {recipe.options.batch} can't be cut into {settings.parts} parts")
-    if not len(recipe.data(settings.data, "train")):
-        raise UsageError(f"{settings.data}: nothing to train on")
-    recipe.data(settings.data, "validation")
-    folder.claim(settings.out, settings.identity(recipe.options))
     with Bar(settings.quiet) as bar:
+        bar.show({"state": "reading the data"})
+        recipe = recipes.load(settings.recipe, settings.options)
+        if settings.parts > recipe.options.batch:
+            raise UsageError(f"a batch of {recipe.options.batch} can't be cut into {settings.parts} parts")
+        if not len(recipe.data(settings.data, "train")):
+            raise UsageError(f"{settings.data}: nothing to train on")
+        recipe.data(settings.data, "validation")
+        folder.claim(settings.out, settings.identity(recipe.options))
         if settings.workers == (0, 0):
             return loop.train(recipe, settings, loop.Crew(device=device(), show=bar.show))
+        bar.show({"state": "starting Ray"})
         with _ray(settings.address, most):
             return _fit(settings, bar)
 
@@ -49,6 +51,7 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
 
     board = ray.remote(_Board).options(num_cpus=0).remote()
     least, most = settings.workers
+    _wait_for_a_machine(bar)
     gpus = float(ray.cluster_resources().get("GPU", 0))
     threads = settings.threads or max(1, (os.cpu_count() or 1) // most)
     trainer = TorchTrainer(
@@ -66,6 +69,7 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
             failure_config=FailureConfig(max_failures=settings.max_failures),
         ),
     )
+    bar.show({"state": "waiting for the workers"})
     with _watched(board, bar):
         try:
             result: Result = trainer.fit()
@@ -76,6 +80,19 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
     if "stopped" in result.return_value:
         raise CinescribeError(result.return_value["stopped"])
     return loop.Progress(**result.return_value)
+
+
+def _wait_for_a_machine(bar: Bar) -> None:
+    """Where all groups of a cluster are at 0, ask for a machine; whether they have GPUs shows with it."""
+    import ray
+
+    if not any(node["Alive"] and node["Resources"].get("CPU") for node in ray.nodes()):
+        bar.show({"state": "waiting for a machine of the cluster"})
+        ray.get(ray.remote(num_cpus=1, max_retries=-1)(_nothing).remote())
+
+
+def _nothing() -> None:
+    """The task of whoever wants no more than the machine that it runs on."""
 
 
 def _work(config: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +118,7 @@ def _work(config: dict[str, Any]) -> dict[str, Any]:
         report=lambda numbers: train.report(dict(numbers)),
         show=show,
     )
-    show({"workers": crew.world})
+    show({"workers": crew.world, "state": "reading the data"})
     try:
         recipe = recipes.load(settings.recipe, settings.options)
         return dataclasses.asdict(loop.train(recipe, settings, crew))

@@ -44,16 +44,18 @@ class Bar:
             self._bar.stop()
 
     def show(self, numbers: Mapping[str, Any]) -> None:
-        """Take news: step, steps, loss, state, workers."""
-        before = self._known.get("step")
+        """Take news: step, steps, loss, state (what is done before the first step or between), workers."""
+        if not numbers:
+            return
+        before, doing = self._known.get("step"), self._known.get("state", "")
         self._known |= {"state": "", **numbers}
         state = self._state()
-        if "step" not in self._known:
-            return
         if self._live:
-            self._bar.update(
-                self._task, completed=self._known["step"], total=self._known.get("steps"), state=escape(state)
-            )
+            done, steps = self._known.get("step", 0), self._known.get("steps")
+            self._bar.update(self._task, completed=done, total=steps, state=escape(state))
+        elif "step" not in self._known:
+            if self._known["state"] not in ("", doing):
+                self.console.print(f"{self._known['state']} ...", markup=False)
         elif self._known["step"] != before and time.monotonic() - self._said > _EVERY:
             self._said = time.monotonic()
             self.console.print(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from cinescribe import storage
 from cinescribe.annotations.catalogue import DATA_SETS
 from cinescribe.errors import CinescribeError
 from cinescribe.evaluation import page
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "runs",
         nargs="*",
-        type=Path,
+        type=_folder,
         metavar="RUN",
         help="folder with similarity tables, texts.jsonl, videos.jsonl",
     )
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add_models(parser: argparse.ArgumentParser) -> None:
     models = parser.add_argument_group("trained models (ce, jsfusion, ct-san, prompting-clip, tan)")
     models.add_argument(
-        "--model", type=Path, nargs="+", metavar="DIR", help="such as run/best; several are as many seeds"
+        "--model", type=_folder, nargs="+", metavar="DIR", help="such as run/best; several are as many seeds"
     )
     models.add_argument("--data", metavar="DIR", help="folder or s3:// prefix with the tables that they read")
     models.add_argument(
@@ -98,11 +99,18 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--annotations-at", default="", metavar="DIR", help="of its files; default --data")
     models.add_argument("--split", default="test", metavar="NAME", help="default: %(default)s")
-    models.add_argument("--out", type=Path, metavar="RUN", help="folder where the run is written")
+    models.add_argument("--out", type=_folder, metavar="RUN", help="folder where the run is written")
     models.add_argument("--ensemble", action="store_true", help="the models are one: their tables' mean")
     models.add_argument(
         "--leave-out", action="store_true", help="score without the clips that the model can't see"
     )
+
+
+def _folder(text: str) -> Path:
+    """A folder on this machine."""
+    if storage.is_s3(text):
+        raise argparse.ArgumentTypeError(f"{text}: give a folder of this machine; copy what is on S3 to one")
+    return Path(text)
 
 
 def _written(arguments: argparse.Namespace) -> Path:

@@ -166,7 +166,7 @@ def cut(features: NDArray[np.floating], frames: int, stride: int, start: int) ->
     """Every `stride`th feature from `start` on, `frames` of them; the last one again where the film is over.
 
     Args:
-        features: [T, dim]; rows with NaN, where nothing was seen, are left out before.
+        features: [T, dim]; rows with NaN, where nothing was seen, or infinity are left out before.
         frames: of the clip.
         stride: features from one to the next.
         start: the first.
@@ -174,7 +174,7 @@ def cut(features: NDArray[np.floating], frames: int, stride: int, start: int) ->
     Returns:
         [frames, dim], zero where nothing was seen at all.
     """
-    seen = features[~np.isnan(features).any(axis=1)].astype(np.float32)
+    seen = features[np.isfinite(features).all(axis=1)].astype(np.float32)
     if not len(seen):
         return np.zeros((frames, features.shape[1]), np.float32)
     return seen[np.minimum(start + stride * np.arange(frames), len(seen) - 1)]
@@ -190,7 +190,7 @@ def spread(features: NDArray[np.floating], frames: int) -> tuple[NDArray[np.floa
     Returns:
         [frames, dim]; features from one to the next.
     """
-    seen = features[~np.isnan(features).any(axis=1)].astype(np.float32)
+    seen = features[np.isfinite(features).all(axis=1)].astype(np.float32)
     if not len(seen):
         return np.zeros((frames, features.shape[1]), np.float32), 0.0
     apart = len(seen) / frames

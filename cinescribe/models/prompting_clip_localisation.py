@@ -49,9 +49,10 @@ class Actionness:
     bias: float
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """[T] probabilities of features [T, dim]; 0 where nothing was seen (NaN)."""
-        seen = ~np.isnan(features).any(axis=1)
-        values = (np.nan_to_num(features.astype(np.float64)) - self.mean) / self.deviation
+        """[T] probabilities of features [T, dim]; 0 where nothing was seen (NaN) or a number is infinite."""
+        seen = np.isfinite(features).all(axis=1)
+        known = np.where(seen[:, None], features.astype(np.float64), self.mean)
+        values = (known - self.mean) / self.deviation
         return np.where(seen, 1 / (1 + np.exp(-(values @ self.weight + self.bias))), 0.0)
 
 
@@ -69,7 +70,7 @@ def fit_actionness(
     """
     rows, labels = [], []
     for features, hz, spans in films:
-        seen = ~np.isnan(features).any(axis=1)
+        seen = np.isfinite(features).all(axis=1)
         times = (np.arange(len(features)) + 0.5) / hz
         action = np.zeros(len(features), bool)
         for start, end in spans:

@@ -113,3 +113,6 @@ def test_what_can_not_be_scored_is_told(
     with pytest.raises(SystemExit):
         main(["evaluate", "--model", blank, "--data", world])
     assert "--model needs --data, --annotations and --out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*given, "--model", "s3://bucket/best"])
+    assert "s3://bucket/best: give a folder of this machine" in capsys.readouterr().err

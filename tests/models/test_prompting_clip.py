@@ -131,7 +131,7 @@ def test_frames_of_a_clip() -> None:
     features = np.arange(10, dtype=np.float32)[:, None].repeat(2, axis=1)
     assert cut(features, 4, 2, 1)[:, 0].tolist() == [1, 3, 5, 7]
     assert cut(features, 4, 3, 5)[:, 0].tolist() == [5, 8, 9, 9]
-    features[9] = np.nan
+    features[9] = np.inf
     assert cut(features, 3, 2, 6)[:, 0].tolist() == [6, 8, 8]
     evenly, apart = spread(features[:8], 4)
     assert (evenly[:, 0].tolist(), apart) == ([1, 3, 5, 7], 2.0)

@@ -25,7 +25,8 @@ def test_a_run_its_curves_and_its_model(tmp_path: Path, capsys: pytest.CaptureFi
     write_howtos(data, videos=6)
     given = ["train", "tan-stage1", "--data", str(data), "--out", str(out), *SMALL]
     assert cli.main(given) == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert told.startswith("reading the data ...")
     assert "6 steps" in printed
     assert f"recall {json.loads((out / 'best' / 'metrics.json').read_text())['recall']:.4g}" in printed
     tan_files.load(out / "best")
