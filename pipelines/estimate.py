@@ -1,5 +1,7 @@
 """What a run would take, before it: `cinescribe plan FILM... --cluster FILE.yaml`.
 
+A library that is still on paper is told by numbers: `cinescribe plan --films 7057 --hours 12510`.
+
 The films are listed as the pipelines list them and measured (of films on S3 a few, the others by their size);
 what is done under `--out` is left away. Times come from measured rates (`pipelines.rates`), and are a range:
 
@@ -116,10 +118,19 @@ def _total(spans: Sequence[Span]) -> Span:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure the films, and print what they take."""
+    """Measure the films, or take those on paper, and print what they take."""
+    on_paper = options.films is not None or options.hours is not None
+    if on_paper and (options.inputs or options.out or not (options.films and options.hours)):
+        raise UsageError("--films and --hours go together, and with no films named and no --out")
+    if not on_paper and not options.inputs:
+        raise UsageError("name films, folders or s3://, or tell of a library: --films N --hours H")
     out = options.out if not options.out or storage.is_s3(options.out) else os.path.abspath(options.out)
     rates, where = read_rates(options.rates), read_cluster(options.cluster)
-    films, faults = left.measure_films(options.inputs, out)
+    faults: list[str] = []
+    if on_paper:
+        films = left.films_on_paper(options.films, options.hours)
+    else:
+        films, faults = left.measure_films(options.inputs, out)
     profile = rates.measured.get("profile", "small")
     made = [
         estimate(work, rates, where, profile if work.pipeline == "transcribe" else "features")
@@ -193,7 +204,9 @@ def _assumptions(rates: Rates, where: Cluster, pixels: float) -> list[str]:
         f"  rates of {measured.get('date')} on {measured.get('machine')}; {measured.get('load')}",
         f"  one film, {measured.get('film')}; another kind of film costs something else",
         f"  these films have {_number(pixels / rates.pixels)} times its pixels a second: what looks at them "
-        "costs from as much to so many times as much",
+        "costs from as much to so many times as much"
+        if pixels
+        else "  the picture of these films is not known: they count as large as that one, and of one length",
         f"  profile {measured.get('profile')}; all cores as fast as those",
         f"  most: a worker is worth {rates.efficiency:.2f} of one alone, as {rates.workers} at once on one "
         "machine were; more machines are taken to add up",
@@ -237,7 +250,14 @@ def parser() -> argparse.ArgumentParser:
         prog="cinescribe plan",
         description="What a run would take: films, hours, time, machine hours and cost, from measured rates.",
     )
-    p.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, globs, s3://bucket/prefix")
+    p.add_argument("inputs", nargs="*", metavar="INPUT", help="files, folders, globs, s3://bucket/prefix")
+    p.add_argument(
+        "--films",
+        type=command.positive,
+        metavar="N",
+        help="of a library on paper, in place of INPUT: how many",
+    )
+    p.add_argument("--hours", type=_hours, metavar="H", help="and how long they are together")
     p.add_argument(
         "--out", default="", metavar="DIR", help="folder or s3:// of the tables; what is done counts"
     )
@@ -268,6 +288,12 @@ def parser() -> argparse.ArgumentParser:
         help="of `python -m benchmarks.rates` (default: those that come with the package)",
     )
     return p
+
+
+def _hours(text: str) -> float:
+    if not 0 < (hours := float(text)) < 1e8:
+        raise argparse.ArgumentTypeError("is above 0")
+    return hours
 
 
 def _stages(text: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cinescribe import storage, tables
 from cinescribe.errors import MediaError
@@ -88,6 +89,13 @@ def measure_films(inputs: Sequence[str], out: str) -> tuple[list[Measured], list
     else:
         measured += [Measured(film, film.bytes * seconds / bytes_, pixels, guessed=True) for film in rest]
     return sorted(measured, key=lambda one: one.film.film_id), faults
+
+
+def films_on_paper(count: int, hours: float) -> list[Measured]:
+    """Films that nobody has listed yet, all of one length; of their picture nothing is known (0 pixels)."""
+    seconds = hours * 3600 / count
+    refs = (FilmRef(f"{number:06}", "", 0, "") for number in range(count))
+    return [Measured(film, seconds, 0.0) for film in refs]
 
 
 def _known(out: str, films: Iterable[FilmRef]) -> dict[str, tuple[float, float]]:
@@ -195,21 +203,34 @@ def _chunks(out: str, films: Sequence[Measured], encoders: Sequence[str]) -> Uni
     settings = plan.settings_of(out, "extract") if out else {}
     length = float(str(settings.get("chunk_seconds", CHUNK_SECONDS)))
     stages = {name: tables.FEATURES + name for name in specs}
-    there = {name: tables.written_names(out, stage) if out else set() for name, stage in stages.items()}
+    there = {stage: tables.written_names(out, stage) if out else set() for stage in stages.values()}
     errors = tables.written_names(out, "errors") if out else set()
     changed = _changed(out, "extract", [one.film for one in films])
+
+    @lru_cache(maxsize=1)  # films on paper are of one length
+    def pieces(seconds: float) -> list[tuple[int, dict[str, float]]]:
+        """Numbers of the chunks of so long a film, and of each its seconds by stage."""
+        return [
+            (
+                chunk.number,
+                {
+                    stages[name]: chunk.end - chunk.start
+                    for name, spec in specs.items()
+                    if features_in(spec, chunk.number, length, seconds)
+                },
+            )
+            for chunk in chunks(round(seconds, 6), length)
+        ]
+
     units: Units = {}
     for one in films:
         film_id = one.film.film_id
-        for chunk in chunks(round(one.seconds, 6), length):
+        anew = not out or film_id in changed
+        for number, piece in pieces(one.seconds):
             unit = {
-                stages[name]: chunk.end - chunk.start
-                for name, spec in specs.items()
-                if features_in(spec, chunk.number, length, one.seconds)
-                and (
-                    film_id in changed
-                    or not _settled(film_id, chunk.number, stages[name], there[name], errors)
-                )
+                stage: seconds
+                for stage, seconds in piece.items()
+                if anew or not _settled(film_id, number, stage, there[stage], errors)
             }
             if unit:
                 units.setdefault(film_id, []).append(unit)

@@ -16,7 +16,7 @@ from pipelines.left import Measured, Work, works
 from pipelines.rates import Cluster, Cost, Nodes, Rates, read_cluster, read_rates
 from tests.media.films import tone, write_film
 
-EXAMPLE = Path(__file__).parents[2] / "infra" / "clusters" / "example.yaml"
+CLUSTERS = Path(__file__).parents[2] / "infra" / "clusters"
 PIXELS = 640 * 360 * 25.0  # a second of the film that was measured
 REAL_TIME = Cost((3600.0, 3600.0), (0.0, 0.0), 0.0)  # an hour of a core for an hour of film
 
@@ -108,6 +108,19 @@ def test_encoders_share_the_decoding_at_best(tmp_path: Path) -> None:
     assert made.core_hours == pytest.approx((1 + 2 * 0.75, 3.0))
 
 
+def test_a_library_on_paper_costs_what_its_hours_do(capsys: pytest.CaptureFixture[str]) -> None:
+    films = left.films_on_paper(3, 1.5)
+    speech, features = works("", films, ("transcribe", "extract"), ("objects",))
+    assert speech.hours == pytest.approx(1.5)
+    assert features.units == 3 * 30  # half an hour in minutes
+    of = rates(films=REAL_TIME, speech=REAL_TIME)
+    assert estimate(speech, of, cluster_of(1), "small").core_hours == pytest.approx((3.0, 3.0))
+    assert main(["--films", "3", "--hours", "1.5", "--stages", "transcribe"]) == 0
+    assert "films     3, 1.50 h" in capsys.readouterr().out
+    for wrong in (["--films", "3"], ["--hours", "1"], ["a.mp4", "--films", "3", "--hours", "1"], []):
+        assert main(wrong) == 2
+
+
 @pytest.mark.parametrize(("size", "least", "most"), [(1.0, 1.0, 1.0), (4.0, 1.0, 4.0), (0.5, 0.5, 1.0)])
 def test_more_pixels_cost_more_and_only_what_looks_at_them(size: float, least: float, most: float) -> None:
     film = Measured(FilmRef("a", "/films/a.mp4", 1, "etag"), 3600.0, size * PIXELS)
@@ -130,7 +143,9 @@ def test_the_command_tells_films_hours_and_what_cant_be_read(
     write_film(films / "b.mp4", frames=25, audio=tone(1.0, 48000))
     (films / "broken.mp4").write_bytes(b"")
     (films / "broken\n\x1b[2Jfilms     9.mp4").write_bytes(b"")  # a name that would clear the screen and lie
-    assert main([str(films), "--cluster", str(EXAMPLE)]) == 0  # with the rates of the package
+    assert (
+        main([str(films), "--cluster", str(CLUSTERS / "example.yaml")]) == 0
+    )  # with the rates of the package
     told = capsys.readouterr().out
     assert "broken.mp4: zero bytes" in told
     assert "films     2, 0.00 h; 2 more can't be read" in told
@@ -201,10 +216,14 @@ def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert (name if name != "core_seconds" else "speech") in str(told.value)
 
 
-def test_the_example_of_a_cluster_holds_and_a_laptop_is_this_machine() -> None:
-    example = read_cluster(str(EXAMPLE))
-    nodes = yaml.safe_load(EXAMPLE.read_text())["nodes"]
-    assert example.price == sum(node["count"] * node["price"] for node in nodes)
+@pytest.mark.parametrize("name", ["example.yaml", "thousand-cores.yaml"])
+def test_the_clusters_that_come_with_it_hold(name: str) -> None:
+    cluster = read_cluster(str(CLUSTERS / name))
+    nodes = yaml.safe_load((CLUSTERS / name).read_text())["nodes"]
+    assert cluster.price == sum(node["count"] * node["price"] for node in nodes)
+
+
+def test_a_laptop_is_this_machine() -> None:
     laptop = read_cluster("laptop")
     assert laptop.price is None
     assert laptop.total("cores") >= 1
