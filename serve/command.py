@@ -103,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = vars(parser().parse_args(argv))
     host, port, address = options.pop("host"), options.pop("port"), options.pop("address")
+    _check_index(options["root"])  # before Ray is loaded, which takes seconds
+
     from pydantic import ValidationError
 
     from serve.app import Arguments
@@ -130,13 +132,10 @@ def running(arguments: "Arguments", host: str, port: int, address: str = "") -> 
     Raises:
         CinescribeError: see `main`.
     """
-    from cinescribe.search.store import Store
     from serve import app, local_ray
 
     _check_port(host, port)
-    if "films" not in Store(arguments.root).names():
-        where = arguments.root
-        raise UsageError(f"{where}: no index there; make one: cinescribe index {where}")
+    _check_index(arguments.root)
     _, most = app.replica_range(arguments.replicas)
     application = app.build(arguments)
     os.environ.pop("CINESCRIBE_API_KEYS", None)  # not for every process of Ray to inherit
@@ -170,6 +169,13 @@ def _reason(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line]
     return (errors or lines or ["see Ray's logs"])[-1][:600]
+
+
+def _check_index(root: str) -> None:
+    from cinescribe.search.store import Store
+
+    if "films" not in Store(root).names():
+        raise UsageError(f"{root}: no index there; make one: cinescribe index {root}")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,5 +1,6 @@
 """`cinescribe models`: what a person at a shell sees."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cinescribe import zoo
-from cinescribe.cli import main
+from cinescribe.cli import COMMANDS, main
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,33 @@ def test_listing_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_and_first_errors_of_all_commands_come_before_anything_slow_is_loaded(tmp_path: Path) -> None:
+    asked = [[command, "--help"] for command in COMMANDS] + [
+        ["plan", "missing"],
+        ["transcribe", "missing", "--out", "out"],
+        ["extract", "missing", "--out", "out", "--encoders", "objects"],
+        ["index", "missing"],
+        ["align", "missing", "--model", "missing"],
+        ["describe", "missing", "--out", "out", "--model", "missing"],
+        ["search", "missing", "words"],
+        ["evaluate", "missing"],
+        ["serve", "missing"],
+    ]
+    code = (
+        "import contextlib, json, sys\nfrom cinescribe.cli import main\n"
+        f"for arguments in {asked!r}:\n"
+        "    try:\n        with contextlib.redirect_stdout(sys.stderr): code = main(arguments)\n"
+        "    except SystemExit as ended: code = ended.code\n"
+        "    slow = sorted({'torch', 'ray', 'lance', 'transformers', 'whisper'} & set(sys.modules))\n"
+        "    print(json.dumps([arguments, code, slow]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    expected = [[arguments, 0 if "--help" in arguments else 2, []] for arguments in asked]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
 
 
 def test_a_file_put_into_the_store_is_listed_and_damage_is_one_clear_error(

@@ -29,15 +29,17 @@ class FilmDescriber:
     """
 
     def __init__(self, folder: Path, *, beams: int = 5, device: str = "cpu", threads: int = 0) -> None:
+        from cinescribe.models import autoad_files
+
+        self.inputs = autoad_files.load_inputs(folder)  # a wrong folder is told before torch is there
+        self.weight = weight_of(folder)
+
         import torch
 
-        from cinescribe.models import autoad_files
         from cinescribe.models.decoding import Decoding
 
         if threads:
             torch.set_num_threads(threads)
-        self.inputs = autoad_files.load_inputs(folder)
-        self.weight = weight_of(folder)
         self._decoding = Decoding(beams=beams)
         self._model = autoad_files.load(folder).to(device)
 

@@ -70,12 +70,16 @@ def load(folder: Path) -> SavedTAN:
     Raises:
         WeightsError: something is missing, or not of such a model.
     """
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # before torch is loaded, which takes seconds
+        raise _not_one(folder, error) from error
+
     from safetensors.torch import load_file
 
     from cinescribe.models.tan import TANConfig, TANPair
 
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         tensors = load_file(folder / TENSORS)
         own = any(name.startswith("lang_model.") for name in tensors)
         words = (folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1] if own else []
@@ -86,7 +90,11 @@ def load(folder: Path) -> SavedTAN:
         pair.load_state_dict(tensors)
         return SavedTAN(pair.eval(), settings["text"], words, settings["features"], settings["window"])
     except Exception as error:  # sizes that can't be met are refused by torch and by the model in many ways
-        raise WeightsError(
-            f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); give the folder "
-            "best or last of a run of `cinescribe train tan-stage1` or `tan-stage2`"
-        ) from error
+        raise _not_one(folder, error) from error
+
+
+def _not_one(folder: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{folder}: not a folder of TAN ({' '.join(str(error).split())[:300]}); give the folder "
+        "best or last of a run of `cinescribe train tan-stage1` or `tan-stage2`"
+    )

@@ -86,16 +86,18 @@ class NarrationAligner:
     """
 
     def __init__(self, folder: str, *, device: str = "cpu", threads: int = 0) -> None:
+        from cinescribe.models import tan_files
+
+        with _local(folder) as place:
+            saved = tan_files.load(place)  # a wrong folder is told before torch is there
+            self.weight = weight_of(place)
+
         import torch
 
-        from cinescribe.models import tan_files
         from cinescribe.models.tan_text import TextReader
 
         if threads:
             torch.set_num_threads(threads)
-        with _local(folder) as place:
-            saved = tan_files.load(place)
-            self.weight = weight_of(place)
         self.features, self.window = saved.features, saved.window
         self._folder = folder
         self._pair = saved.pair.to(device)
