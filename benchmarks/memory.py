@@ -4,8 +4,9 @@
 
 Films are rendered, cut into many short ones and joined to long ones without being encoded anew. Then the
 real commands `transcribe`, `extract --encoders objects` and `index` run on them, with the defaults of this
-machine, and the memory of their processes (the command itself, Ray's, the workers) is read each second. Each
-run is kept in FOLDER/measured; what is there is not run again, and the tables are of all that is there.
+machine, and the memory of their processes (the command itself, Ray's, the workers) is read each second or as
+`--every` says. Each run is kept in FOLDER/measured; what is there is not run again, and the tables are of all
+that is there.
 
 Peak is the largest PSS: a process's pages, those that several share divided among them. Whether a process
 grows is asked of the pages that are its own and of no file, after the first tenth of the films.
@@ -36,8 +37,8 @@ _WARM = 0.1  # of the units, after which a process should not grow
 _COMMANDS = ("transcribe", "extract", "index")
 
 
-def run(command: str, films: Path, out: Path) -> dict[str, Any]:
-    """One command on a folder of films, watched.
+def run(command: str, films: Path, out: Path, every: float) -> dict[str, Any]:
+    """One command on a folder of films, watched; `every` so many seconds.
 
     Returns:
         What was run and how long it took, with the samples of each process (see `Process`).
@@ -53,9 +54,12 @@ def run(command: str, films: Path, out: Path) -> dict[str, Any]:
     load = [os.getloadavg()[1]]
     with log.open("wb") as printed:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cinescribe.cli", command, *arguments], stdout=printed, stderr=printed
+            [sys.executable, "-m", "cinescribe.cli", command, *arguments],
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,  # its share of busy cores is not this process's to take from
         )
-        processes = sample_tree(process.pid, lambda: _done(log), lambda: process.poll() is not None)
+        processes = sample_tree(process.pid, lambda: _done(log), lambda: process.poll() is not None, every)
     if process.returncode != 0:
         raise SystemExit(f"cinescribe {command} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
     return {
@@ -166,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--seconds", type=float, default=6.0, help="most of a short film (default %(default)s)")
     p.add_argument("--minutes", type=float, default=10.0, help="a film of so many; 0: none (default 10)")
     p.add_argument("--hours", type=float, default=3.0, help="a film of so many; 0: none (default 3)")
+    p.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds between two looks")
     p.add_argument("--commands", nargs="+", choices=_COMMANDS, default=_COMMANDS)
     options = p.parse_args(argv)
     options.out = options.out.resolve()
@@ -180,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # What a run left that was stopped goes: one that went on from there would be a shorter one.
             if tables.exists() and not any(kept.glob(f"{films.name}-*.json")):
                 shutil.rmtree(tables)
-            result.write_text(json.dumps(run(command, films, tables)))
+            result.write_text(json.dumps(run(command, films, tables, options.every)))
     show(sorted(kept.glob("*.json")), Console())
     return 0
 

@@ -117,11 +117,13 @@ def sample_tree(
 def _family(root: int, known: dict[int, Process]) -> set[int]:
     """A process and all that come from it; one that is known stays so when its parent has ended."""
     parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
     family = ({root} | known.keys()) & parents.keys()
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
