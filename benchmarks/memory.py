@@ -80,15 +80,21 @@ def _done(log: Path) -> float:
     return float(lines[-1]) if lines else 0.0
 
 
-def growth(process: Process, most: float) -> tuple[float, float, float] | None:
+def growth(process: Process, since: float, most: float) -> tuple[float, float, float] | None:
     """How a process grows with the units that are done, after the first tenth of `most`.
+
+    Args:
+        process: with its samples.
+        since: seconds of the run from when its units are counted.
+        most: units that were done at the end.
 
     Returns:
         Its own memory in MB after a tenth (median of the tenth from there), at the end (median of the last
         tenth), and the slope of a straight line through all samples, MB per 100 units. None for a process
         that was not there for most of that, or where there are too few units for a slope.
     """
-    points = [(done, own / 1e6) for _, done, _, _, own in process.samples if done >= _WARM * most]
+    samples = [(done, own / 1e6) for second, done, _, _, own in process.samples if second >= since]
+    points = [(done, own) for done, own in samples if done >= _WARM * most]
     span = [done for done, _ in points]
     if most < 20 or len(points) < 10 or span[0] > 2 * _WARM * most or span[-1] < 0.8 * most:
         return None
@@ -96,6 +102,14 @@ def growth(process: Process, most: float) -> tuple[float, float, float] | None:
     last = median(own for done, own in points if done >= (1 - _WARM) * span[-1])
     done, own = np.array(points).T
     return first, last, 100 * float(np.polyfit(done, own, 1)[0])
+
+
+def _last_count(driver: Process) -> tuple[float, float]:
+    """Since when the units are counted, and how many there were: `extract` counts films, then chunks anew."""
+    since, before = 0.0, 0.0
+    for second, done, *_ in driver.samples:
+        since, before = (second if done < before else since), done
+    return since, before
 
 
 def show(measured: Sequence[Path], console: Console) -> None:
@@ -106,7 +120,7 @@ def show(measured: Sequence[Path], console: Console) -> None:
             Process(one["pid"], samples=one["samples"]) for one in told["processes"] if one["samples"]
         ]
         names = {one["pid"]: one["name"] for one in told["processes"]}
-        most = max(done for process in processes for _, done, *_ in process.samples)
+        since, most = _last_count(next(one for one in processes if names[one.pid] == "driver"))
         together: dict[float, int] = {}
         for process in processes:
             for second, _, pss, *_ in process.samples:
@@ -127,7 +141,7 @@ def show(measured: Sequence[Path], console: Console) -> None:
         ):
             table.add_column(column, justify="left" if column == "process" else "right")
         for process in sorted(processes, key=lambda process: -_peak(process, 2)):
-            if (grown := growth(process, most)) is None:
+            if (grown := growth(process, since, most)) is None:
                 end = ["-", "-", "-"]
             else:
                 end = [f"{grown[0]:.1f}", f"{grown[1]:.1f}", f"{grown[2]:+.2f}"]
@@ -186,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if tables.exists() and not any(kept.glob(f"{films.name}-*.json")):
                 shutil.rmtree(tables)
             result.write_text(json.dumps(run(command, films, tables, options.every)))
-    show(sorted(kept.glob("*.json")), Console())
+    show(sorted(kept.glob("*.json")), Console(width=110))
     return 0
 
 
