@@ -37,8 +37,15 @@ _WARM = 0.1  # of the units, after which a process should not grow
 _COMMANDS = ("transcribe", "extract", "index")
 
 
-def run(command: str, films: Path, out: Path, every: float) -> dict[str, Any]:
-    """One command on a folder of films, watched; `every` so many seconds.
+def run(command: str, films: Path, out: Path, every: float, limit: float) -> dict[str, Any]:
+    """One command on a folder of films, watched.
+
+    Args:
+        command: of `cinescribe`.
+        films: their folder.
+        out: of the tables.
+        every: seconds between two looks.
+        limit: seconds after which it is stopped.
 
     Returns:
         What was run and how long it took, with the samples of each process (see `Process`).
@@ -59,14 +66,22 @@ def run(command: str, films: Path, out: Path, every: float) -> dict[str, Any]:
             stderr=printed,
             start_new_session=True,  # its share of busy cores is not this process's to take from
         )
-        processes = sample_tree(process.pid, lambda: _done(log), lambda: process.poll() is not None, every)
-    if process.returncode != 0:
+
+        def ended() -> bool:
+            return process.poll() is not None or time.monotonic() - began > limit
+
+        processes = sample_tree(process.pid, lambda: _done(log), ended, every)
+        if stopped := process.poll() is None:
+            process.terminate()
+            process.wait()
+    if process.returncode != 0 and not stopped:
         raise SystemExit(f"cinescribe {command} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
     return {
         "command": command,
         "arguments": arguments,
         "when": time.strftime("%Y-%m-%d %H:%M"),
         "seconds": round(time.monotonic() - began, 1),
+        "stopped": stopped,
         "load": [round(value, 1) for value in (*load, os.getloadavg()[1])],
         "processes": [{"pid": p.pid, "name": p.name, "samples": p.samples} for p in processes.values()],
     }
@@ -125,7 +140,7 @@ def show(measured: Sequence[Path], console: Console) -> None:
         for process in processes:
             for second, _, pss, *_ in process.samples:
                 together[second] = together.get(second, 0) + pss
-        load = " to ".join(map(str, told["load"]))
+        load = " to ".join(map(str, told["load"])) + (", stopped" if told["stopped"] else "")
         table = Table(
             title=f"{path.stem}, {told['when']}: {most:.0f} units, {told['seconds']:.0f} s, load {load}",
             title_justify="left",
@@ -185,6 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--minutes", type=float, default=10.0, help="a film of so many; 0: none (default 10)")
     p.add_argument("--hours", type=float, default=3.0, help="a film of so many; 0: none (default 3)")
     p.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds between two looks")
+    p.add_argument(
+        "--limit", type=float, default=600, metavar="MINUTES", help="after which a command is stopped"
+    )
     p.add_argument("--commands", nargs="+", choices=_COMMANDS, default=_COMMANDS)
     options = p.parse_args(argv)
     options.out = options.out.resolve()
@@ -199,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # What a run left that was stopped goes: one that went on from there would be a shorter one.
             if tables.exists() and not any(kept.glob(f"{films.name}-*.json")):
                 shutil.rmtree(tables)
-            result.write_text(json.dumps(run(command, films, tables, options.every)))
+            result.write_text(json.dumps(run(command, films, tables, options.every, 60 * options.limit)))
     show(sorted(kept.glob("*.json")), Console(width=110))
     return 0
 
