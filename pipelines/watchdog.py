@@ -13,7 +13,8 @@ class Watchdog:
 
     A stall is either `patience` seconds in which the process used less than 1% of one core (it waits for
     something that will not come), or more than `limit` seconds of work in all (it turns in circles). The
-    place where it hangs goes to stderr, which Ray keeps in the worker's log.
+    place where it hangs goes to stderr, which Ray keeps in the worker's log. Where C code holds the
+    interpreter's lock for twice the patience, the process ends without `on_stall`, which can't run then.
 
     Args:
         patience: seconds.
@@ -29,8 +30,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> "Watchdog":
-        # The thread can't run while C code holds the interpreter's lock; this timer needs no interpreter.
-        faulthandler.dump_traceback_later(self.limit + self.patience, exit=True, file=2)
+        self._wind()
         self._thread.start()
         return self
 
@@ -41,10 +41,15 @@ class Watchdog:
         self._thread.join()
         faulthandler.cancel_dump_traceback_later()
 
+    def _wind(self) -> None:
+        """Set a timer that needs no interpreter: it goes off when our thread does not come to set it anew."""
+        faulthandler.dump_traceback_later(2 * self.patience, exit=True, file=2)
+
     def _watch(self) -> None:
         begin = moved = time.monotonic()
         used = time.process_time()
         while not self._finished.wait(min(5.0, self.patience / 10)):
+            self._wind()
             now, cpu = time.monotonic(), time.process_time()
             if cpu - used > self._BUSY * self.patience:
                 moved, used = now, cpu

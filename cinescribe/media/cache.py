@@ -92,6 +92,7 @@ class FilmCache:
         """Fetch the film unless another process has done so meanwhile; the caller looks again."""
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
+        from s3transfer.exceptions import RetriesExceededError
 
         part = path.with_name(path.name + _PART)
         part.touch()
@@ -112,7 +113,7 @@ class FilmCache:
                 self.fetched += 1
             else:  # it changed under the download: the caller asks for the new version
                 part.unlink()
-        except (BotoCoreError, ClientError, Boto3Error) as error:
+        except (BotoCoreError, ClientError, Boto3Error, RetriesExceededError) as error:
             part.unlink(missing_ok=True)
             if _code(error) != "PreconditionFailed":  # that is a change too
                 raise s3_error(uri, error) from error

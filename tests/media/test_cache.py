@@ -4,10 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from cinescribe import storage
 from cinescribe.errors import MediaError, UsageError
@@ -176,3 +179,19 @@ def test_what_is_missing_says_so_without_secrets(bucket, tmp_path, monkeypatch):
     storage.s3_client.cache_clear()
     with pytest.raises(MediaError, match="no credentials"), FilmCache(tmp_path, MB).local("s3://films/a.mp4"):
         pass
+
+
+def test_a_store_that_breaks_off_in_the_middle_says_so(bucket, tmp_path):
+    uri = _put(bucket, "f.mp4", b"x" * MB)
+    bucket.meta.events.register("before-send.s3.GetObject", lambda **_: _half_of(MB))
+    cache = FilmCache(tmp_path / "cache", 10 * MB, bucket)
+    with pytest.raises(MediaError, match="S3 refused or broke off") as raised, cache.local(uri):
+        pass
+    assert raised.value.kind == "missing"
+
+
+def _half_of(size):
+    """An answer that ends too early."""
+    raw = HTTPResponse(BytesIO(b"x" * (size // 2)), preload_content=False)
+    headers = {"Content-Length": str(size), "ETag": '"a"'}
+    return AWSResponse("", 200, headers, raw)
