@@ -1,9 +1,9 @@
 """One decoding of a film for all encoders: the frames any of them needs, in order, handed out in batches.
 
 Memory is bounded by bytes, not by frames. A frame is kept until the last batch it belongs to is full, and a
-batch is of at most `BATCH_BYTES` (one feature's frames if those are more, as 16 frames of 4K are); then comes
-the next block of at most `BLOCK_BYTES`. Which features share a batch depends on the encoder and the picture's
-size only, not on the other encoders, so an encoder gives the same alone and in company.
+batch is of at most `BATCH_BYTES` (one feature's frames if those are more, as 16 frames of 4K are). Which
+features share a batch depends on the encoder and the picture's size only, not on the other encoders, so an
+encoder gives the same alone and in company.
 """
 
 import math
@@ -24,8 +24,7 @@ from cinescribe.media.audio import read_audio
 from cinescribe.media.frames import FrameReader
 
 BATCH_BYTES = 64 * 2**20
-BLOCK_BYTES = 32 * 2**20
-_LARGEST = 32  # features of a batch, frames of a block
+_LARGEST = 32  # features of a batch
 _SETTLE = 1.0  # seconds of sound read before the first window: a decoder and a resampler need some to settle
 
 T = TypeVar("T")
@@ -104,14 +103,10 @@ def share_frames(reader: FrameReader, wanted: Mapping[str, Wanted]) -> Iterator[
     if not gatherers:
         return
     times = np.unique(np.concatenate([gatherer.times.reshape(-1) for gatherer in gatherers]))
-    block = max(1, min(_LARGEST, BLOCK_BYTES // frame_bytes))
-    done = 0
-    for part in reader.at(times / 1e6, block):
-        for frame, time in zip(part.frames, times[done : done + len(part.frames)].tolist(), strict=True):
-            mine = frame.copy()  # a view would keep its whole block
-            for gatherer in gatherers:
-                yield from gatherer.add(time, mine)
-        done += len(part.frames)
+    # One by one: a frame of a larger block would have to be copied, or keep the whole block in memory.
+    for part, time in zip(reader.at(times / 1e6, block=1), times.tolist(), strict=False):
+        for gatherer in gatherers:
+            yield from gatherer.add(time, part.frames[0])
     for gatherer in gatherers:
         yield from gatherer.rest()
 

@@ -6,7 +6,13 @@ import pytest
 
 from cinescribe.errors import MediaError
 from cinescribe.media import frames as module
-from cinescribe.media.frames import decord_is_right, iter_frames, read_frames
+from cinescribe.media.frames import (
+    FrameReader,
+    decord_is_right,
+    iter_frames,
+    pyav_is_equal,
+    read_frames,
+)
 from cinescribe.media.probe import probe
 from tests.media.films import numbered_frame, read_number, tone, write_film
 
@@ -47,10 +53,15 @@ def test_each_time_gives_the_frame_on_screen(tmp_path, name):
     assert read.frames.shape[1:] == (info.height, info.width, 3)
 
 
+def choose(monkeypatch, decoder):
+    monkeypatch.setattr(module, "decord_is_right", lambda info, size: decoder == "decord")
+    monkeypatch.setattr(module, "pyav_is_equal", lambda info, size: False)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_variable_frame_rate(tmp_path, suffix, decoder, monkeypatch):
-    monkeypatch.setattr(module, "decord_is_right", lambda info, size: decoder == "decord")
+    choose(monkeypatch, decoder)
     times = np.cumsum([0, *[0.02, 0.04, 0.1, 0.3] * 12])
     path = write_film(tmp_path / f"a.{suffix}", frames=len(times), times=list(times))
     read = read_frames(path, rate=20)
@@ -63,7 +74,7 @@ def test_variable_frame_rate(tmp_path, suffix, decoder, monkeypatch):
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 @pytest.mark.parametrize(("angle", "turns"), [(90, 1), (180, 2), (-90, -1)])
 def test_frames_are_upright(tmp_path, angle, turns, decoder, monkeypatch):
-    monkeypatch.setattr(module, "decord_is_right", lambda info, size: decoder == "decord")
+    choose(monkeypatch, decoder)
     path = write_film(tmp_path / "a.mp4", frames=20, rotation=angle, pixel_format="yuv444p")
     read = read_frames(path, rate=25)
     truth = np.rot90(numbered_frame(19, 128, 96), turns)  # counter-clockwise, as the writer's angle
@@ -73,18 +84,32 @@ def test_frames_are_upright(tmp_path, angle, turns, decoder, monkeypatch):
     assert small.frames.shape == (20, 90, 84, 3)
 
 
-def test_both_decoders_give_the_same_pixels(tmp_path, monkeypatch):
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "gray", "yuv420p10le"])
+def test_both_decoders_give_the_same_pixels(tmp_path, monkeypatch, pixel_format):
     x, y = np.meshgrid(np.arange(128), np.arange(96))
     base = np.stack([x * 2, y * 2, 255 - x - y // 2], -1).astype(np.uint8)
-    path = write_film(tmp_path / "a.mp4", images=[np.roll(base, 3 * k, 1) for k in range(25)])
+    images = [np.roll(base, 3 * k, 1) for k in range(25)]
+    tags = {"x264-params": "colormatrix=bt709:colorprim=bt709:transfer=bt709"}
+    path = write_film(tmp_path / "a.mp4", images=images, pixel_format=pixel_format, options=tags)
     assert decord_is_right(probe(path), (96, 64))
-    for size, apart in ((None, 0), ((96, 64), 2)):  # scaling places the chroma a little differently
-        ours = read_frames(path, rate=12, size=size)
+    for size in (None, (96, 64)):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "decord_is_right", lambda info, size: False)
+            choose(patch, "decord")
+            ours = read_frames(path, rate=12, size=size)
+            choose(patch, "pyav")
             theirs = read_frames(path, rate=12, size=size)
+        apart = 0 if pyav_is_equal(probe(path), size or (128, 96)) else 2
         assert np.abs(ours.frames.astype(int) - theirs.frames).mean() <= apart
         np.testing.assert_allclose(ours.times, theirs.times, atol=1e-6)
+    assert pyav_is_equal(probe(path), (128, 96)) == (not pixel_format.endswith("10le"))
+
+
+def test_times_far_apart_give_the_frames_on_screen(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_FAR", 0.3)
+    path = write_film(tmp_path / "a.mp4", options={"g": "5"})
+    asked = np.array([0.0, 0.04, 0.6, 0.64, 1.2, 1.92])
+    read = np.concatenate([part.frames for part in FrameReader(path).at(asked)])
+    assert [read_number(frame) for frame in read] == [0, 1, 15, 16, 30, 48]
 
 
 def test_blocks_are_the_whole_in_order(tmp_path):

@@ -2,11 +2,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cinescribe.encoders.chunks import chunks, features_in
 from cinescribe.encoders.extraction import OpenFilm, extract
@@ -106,6 +108,7 @@ def test_frames_are_those_of_a_reading_at_that_rate(
     film: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames_module, "decord_is_right", lambda info, size: decoder == "decord")
+    monkeypatch.setattr(frames_module, "pyav_is_equal", lambda info, size: False)
     spec = EncoderSpec("e", 3.0, 1, (0.0, 0.2, 0.7))
     batches = list(share_frames(FrameReader(film), {"e": Wanted(spec, 0, spec.count(DURATION))}))
     array = np.concatenate([batch.array() for batch in batches])
@@ -133,10 +136,17 @@ def test_an_encoder_gets_the_same_batches_in_company(film: Path) -> None:
         np.testing.assert_array_equal(one, same)
 
 
+def owned(image: NDArray[np.uint8]) -> int:
+    """Bytes that an array keeps in memory."""
+    whole: Any = image
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    return memoryview(whole if whole.base is None else whole.base).nbytes
+
+
 def test_memory_is_bounded_by_bytes(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = 128 * 96 * 3
     monkeypatch.setattr(sharing, "BATCH_BYTES", 8 * frame)
-    monkeypatch.setattr(sharing, "BLOCK_BYTES", 4 * frame)
     wanted = {
         "clips": Wanted(EncoderSpec("clips", 1.0, 1, tuple(k / 8 for k in range(16))), 0, 6),
         "pairs": Wanted(EncoderSpec("pairs", 5.0, 1, (0.0, 0.2)), 0, 38),
@@ -146,8 +156,8 @@ def test_memory_is_bounded_by_bytes(film: Path, monkeypatch: pytest.MonkeyPatch)
     sizes: dict[str, list[int]] = {"clips": [], "pairs": []}
     for batch in share_frames(FrameReader(film), wanted):
         sizes[batch.name].append(len(batch.items))
-        # What one batch holds is whole frames of their own, none a view that keeps a block.
-        assert all(image.base is None for item in batch.items for image in item)
+        # What one batch holds is frames of their own, none a view that keeps a block.
+        assert all(owned(image) < 2 * frame for item in batch.items for image in item)
     assert sizes == {"clips": [1] * 6, "pairs": [4] * 9 + [2]}
 
 
