@@ -72,8 +72,9 @@ def _small(frame: Any) -> NDArray[np.uint8]:
     luma = planes[0][::step, ::step]
     blue, red = (plane[:: step // down, :: step // across] for plane in planes[1:])
     height, width = (min(sizes) for sizes in zip(luma.shape, blue.shape, strict=True))
-    picture = np.dstack([plane[:height, :width] >> (depth - 8) for plane in (luma, red, blue)]).astype(
-        np.uint8
-    )
+    picture = np.empty((height, width, 3), np.uint8)
+    for channel, plane in enumerate((luma, red, blue)):
+        kept = plane[:height, :width]
+        picture[:, :, channel] = kept if depth == 8 else kept >> (depth - 8)
     bgr: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_YCrCb2BGR).astype(np.uint8, copy=False)
     return bgr
