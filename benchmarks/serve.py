@@ -69,12 +69,20 @@ def sentence(chance: random.Random) -> str:
 
 def write_library(root: Path, films: int, utterances: int) -> None:
     """Tables and index of films that were never shot."""
+    write_tables(str(root), films, utterances)
+    from pipelines import index
+
+    index.run(index.Config(root=str(root), threads=1, quiet=True))
+
+
+def write_tables(root: str, films: int, utterances: int) -> None:
+    """Tables of films that were never shot, in a folder or on S3."""
     chance = random.Random(7)
     for k in range(films):
         film_id = f"made up/{k:04}"
         film = {"film_id": film_id, "uri": f"/nowhere/{k:04}.mp4", "etag": "1", "duration": utterances * 5.0}
         size = {"fps": 25.0, "width": 1280, "height": 720, "rotation": 0, "audio_rate": 48000, "shots": []}
-        tables.write_row(str(root), "films", film_id, {**film, **size})
+        tables.write_row(root, "films", film_id, {**film, **size})
         said: list[tables.Row] = [
             {"start": 5.0 * n, "end": 5.0 * n + 4, "text": sentence(chance), "speaker": f"SPEAKER_{n % 3:02}",
              "role": "dialogue" if n % 3 else "narrator", "words": [], "confidence": 1.0}
@@ -82,10 +90,7 @@ def write_library(root: Path, films: int, utterances: int) -> None:
         ]  # fmt: skip
         speech = {"film_id": film_id, "etag": "1", "utterances": said, "language": "en", "evidence": []}
         facts = {"language_probability": 1.0, "narrator_confidence": 1.0, "suppressed": [], "weights": []}
-        tables.write_row(str(root), "speech", film_id, {**speech, **facts, "damaged_seconds": 0.0})
-    from pipelines import index
-
-    index.run(index.Config(root=str(root), threads=1, quiet=True))
+        tables.write_row(root, "speech", film_id, {**speech, **facts, "damaged_seconds": 0.0})
 
 
 def ask(port: int, until: float, seed: int) -> Iterator[tuple[int, float]]:
