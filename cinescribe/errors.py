@@ -12,7 +12,7 @@ MediaErrorKind = Literal[
     "no-audio",  # asked for sound of a file without any
     "too-short",  # shorter than what was asked of it
     "no-speaker",  # the narrator was told, and the film has no such speaker
-    "crashed",  # killed its worker each time it was tried
+    "crashed",  # killed its worker each time it was tried, or ran out of memory
     "stalled",  # made no progress for the time allowed
     "unexpected",  # a fault of the program: please report
 ]

@@ -34,6 +34,7 @@ from cinescribe.subtitles import to_vtt
 from cinescribe.utterance import Utterance
 from pipelines import cluster, command, files, listing, plan, progress, units
 from pipelines.command import Common
+from pipelines.rounds import try_all
 from pipelines.run import Record, finish, follow
 from pipelines.units import Job, Numbers, Passenger
 
@@ -250,24 +251,28 @@ def _process(config: Config, pending: Sequence[plan.Unit], report: progress.Repo
     with cluster.session(config.address):
         shares = cluster.share(cluster.machines(), len(pending), "small", config.workers, config.threads)
         report.say(f"{len(pending)} of {report.planned} films to do: {shares}")
-        dataset = cluster.map_workers(
-            cluster.source(pending),
-            AlignStage,
-            shares,
-            len(pending),
-            job=job,
-            root=config.root,
-            model=config.model,
-            threads=shares.threads,
-            device="cuda" if shares.gpus else "cpu",
-        )
-        outcomes = cluster.outcomes(dataset)
-        if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
-            return
-    films = {unit.film.film_id: unit.film for unit in pending}
-    stands = plan.standing(config.out, list(films.values()), STAGES)["alignments"]
-    lost = [(films[film_id], None) for film_id in sorted(stands.missing)]
-    follow(units.write_crashed(job, "alignments", lost), report, record)
+        films = [unit.film for unit in pending]
+
+        def attempt(some: Sequence[plan.Unit]) -> bool:
+            dataset = cluster.map_workers(
+                cluster.source(some),
+                AlignStage,
+                shares,
+                len(some),
+                job=job,
+                root=config.root,
+                model=config.model,
+                threads=shares.threads,
+                device="cuda" if shares.gpus else "cpu",
+            )
+            outcomes = cluster.outcomes(dataset)
+            return follow(outcomes, report, record, strict=config.strict, workers=shares.workers)
+
+        def missing() -> list[plan.Unit]:
+            return plan.units_left(config.out, films, STAGES)
+
+        lost, why = try_all(pending, attempt, missing, report.say)
+        follow(units.write_crashed(job, "alignments", lost, why), report, record)
 
 
 def write_clips(out: str, keep: float) -> int:

@@ -37,6 +37,7 @@ from pipelines import cluster, command, described, listing, plan, progress, unit
 from pipelines.command import Common
 from pipelines.describe_stage import TABLE, DescribeStage, Describing
 from pipelines.films import prepare_films
+from pipelines.rounds import try_all
 from pipelines.run import Record, finish, follow
 
 STAGES = (plan.SHARED, TABLE)
@@ -173,25 +174,29 @@ def _process(
             machines, len(pending), "features", config.workers, config.threads, cluster.gpu_share(machines)
         )
         report.say(f"{len(pending)} of {report.planned} films to do: {shares}")
-        dataset = cluster.map_workers(
-            cluster.source(pending),
-            DescribeStage,
-            shares,
-            len(pending),
-            job=job,
-            settings=config.describing,
-            given=given,
-            cast=cast,
-            threads=shares.threads,
-            device="cuda" if shares.gpus else "cpu",
-        )
-        outcomes = cluster.outcomes(dataset)
-        if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
-            return
-    by_id = {unit.film.film_id: unit.film for unit in pending}
-    stands = plan.standing(config.out, list(by_id.values()), STAGES)[TABLE]
-    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
-    follow(units.write_crashed(job, TABLE, lost), report, record)
+        films = [unit.film for unit in pending]
+
+        def attempt(some: Sequence[plan.Unit]) -> bool:
+            dataset = cluster.map_workers(
+                cluster.source(some),
+                DescribeStage,
+                shares,
+                len(some),
+                job=job,
+                settings=config.describing,
+                given=given,
+                cast=cast,
+                threads=shares.threads,
+                device="cuda" if shares.gpus else "cpu",
+            )
+            outcomes = cluster.outcomes(dataset)
+            return follow(outcomes, report, record, strict=config.strict, workers=shares.workers)
+
+        def missing() -> list[plan.Unit]:
+            return plan.units_left(config.out, films, (TABLE,))
+
+        lost, why = try_all(pending, attempt, missing, report.say)
+        follow(units.write_crashed(job, TABLE, lost, why), report, record)
 
 
 def _cast(out: str) -> Mapping[str, Sequence[str]]:

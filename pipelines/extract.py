@@ -30,6 +30,7 @@ from pipelines import chunk_plan, cluster, command, plan, progress, units
 from pipelines.chunk_plan import ChunkPlan
 from pipelines.command import Common
 from pipelines.films import prepare_films
+from pipelines.rounds import try_all
 from pipelines.run import Record, finish, follow
 from pipelines.units import Job, Numbers, Passenger
 
@@ -253,15 +254,15 @@ def _process(
         report.say(line)
     report.say(f"{len(chunked.units)} of {report.planned} chunks to do: {shares}")
     job = command.job(config, "extract")
-    by_id = {unit.film.film_id: unit.film for unit in chunked.units}
-    todo: list[plan.Unit] = chunked.units
-    while todo:
-        needed = {stage.removeprefix(tables.FEATURES) for unit in todo for stage in unit.todo}
+    films = list({unit.film.film_id: unit.film for unit in chunked.units}.values())
+
+    def attempt(some: Sequence[plan.Unit]) -> bool:
+        needed = {stage.removeprefix(tables.FEATURES) for unit in some for stage in unit.todo}
         dataset = cluster.map_workers(
-            cluster.source(todo),
+            cluster.source(some),
             FeaturesStage,
             shares,
-            len(todo),
+            len(some),
             job=job,
             written=[encoder.written for name, encoder in known.items() if name in needed],
             length=config.chunk_seconds,
@@ -271,16 +272,24 @@ def _process(
         )
         outcomes = cluster.outcomes(dataset)
         if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
-            return
-        after = _plan_chunks(config, list(by_id.values()), known, retry_failed=False)
+            return False
         # A chunk that killed its worker: each encoder by itself, for the others may do well without the one.
-        todo = [plan.Unit(u.film, (stage,), u.chunk) for u in todo if len(u.todo) > 1 for stage in u.todo]
-        todo = [
-            unit for unit in todo if (unit.film.film_id, unit.chunk) in after.standings[unit.todo[0]].missing
+        together = {(unit.film.film_id, unit.chunk) for unit in some if len(unit.todo) > 1}
+        apart = [
+            plan.Unit(unit.film, (stage,), unit.chunk)
+            for unit in (missing() if together else ())
+            if (unit.film.film_id, unit.chunk) in together
+            for stage in unit.todo
         ]
-    for stage, stands in after.standings.items():
-        lost = [(by_id[film_id], number) for film_id, number in sorted(stands.missing)]
-        follow(units.write_crashed(job, stage, lost), report, record)
+        return not apart or attempt(apart)
+
+    def missing() -> list[plan.Unit]:
+        return _plan_chunks(config, films, known, retry_failed=False).units
+
+    lost, why = try_all(chunked.units, attempt, missing, report.say)
+    for stage in chunked.standings:
+        here = [unit for unit in lost if stage in unit.todo]
+        follow(units.write_crashed(job, stage, here, why), report, record)
 
 
 def _describe(config: Config, chunked: ChunkPlan, known: Mapping[str, Known]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from cinescribe.media.library import FilmRef
 from cinescribe.media.probe import probe
 from pipelines import cluster, command, plan, progress, units
 from pipelines.command import Common
+from pipelines.rounds import try_all
 from pipelines.run import Record, follow
 from pipelines.units import Job, Passenger
 
@@ -40,12 +41,18 @@ def prepare_films(
     report.say(f"{len(pending)} of {len(films)} films to look at")
     job = command.job(config, pipeline)
     shares = cluster.share(cluster.machines(), len(pending), "features")
-    dataset = cluster.map_tasks(cluster.source(pending), films_stage, shares.film_cpus, job=job)
-    outcomes = cluster.outcomes(dataset)
-    if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
+    unknown = [unit.film for unit in pending]
+
+    def attempt(some: Sequence[plan.Unit]) -> bool:
+        dataset = cluster.map_tasks(cluster.source(some), films_stage, shares.film_cpus, job=job)
+        outcomes = cluster.outcomes(dataset)
+        return follow(outcomes, report, record, strict=config.strict, workers=shares.workers)
+
+    def missing() -> list[plan.Unit]:
+        return plan.units_left(config.out, unknown, (plan.SHARED,))
+
+    lost, why = try_all(pending, attempt, missing, report.say)
+    if config.strict and report.totals.failures:
         return False
-    by_id = {unit.film.film_id: unit.film for unit in pending}
-    stands = plan.standing(config.out, list(by_id.values()), (plan.SHARED,))[plan.SHARED]
-    lost = [(by_id[film_id], None) for film_id in sorted(stands.missing)]
-    follow(units.write_crashed(job, plan.SHARED, lost), report, record)
+    follow(units.write_crashed(job, plan.SHARED, lost, why), report, record)
     return True

@@ -104,6 +104,11 @@ def make_plan(
             settings_grow=settings_grow,
             retry_failed=retry_failed,
         )
+    return units_left(out, films, stages)
+
+
+def units_left(out: str, films: Sequence[FilmRef], stages: Sequence[str]) -> list[Unit]:
+    """The films that are neither done nor failed, each with the stages it still needs; largest first."""
     standings = standing(out, films, stages)
     largest_first = sorted(films, key=lambda film: (-film.bytes, film.film_id))
     return [unit for film in largest_first if (unit := Unit(film, _todo(film.film_id, standings))).todo]

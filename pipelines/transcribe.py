@@ -24,6 +24,7 @@ from cinescribe.speech.clean import CleanSpeech, SpeechCleaner, SpeechSettings
 from pipelines import cluster, command, files, plan, progress, units
 from pipelines.command import Common
 from pipelines.films import films_stage
+from pipelines.rounds import try_all
 from pipelines.run import Record, finish, follow
 from pipelines.units import Job, Passenger
 
@@ -129,27 +130,33 @@ def _process(
     )
     report.say(f"{len(pending)} of {report.planned} films to do: {shares}, films prepared beside")
     job = command.job(config, "transcribe")
-    dataset = cluster.source(pending)
-    dataset = cluster.map_tasks(dataset, films_stage, shares.film_cpus, job=job)
-    dataset = cluster.map_workers(
-        dataset,
-        SpeechStage,
-        shares,
-        len(pending),
-        job=job,
-        settings=config.speech,
-        unnamed=config.unnamed,
-        threads=shares.threads,
-        device="cuda" if shares.gpus else "cpu",
-        cleaner=cleaner,
-    )
-    outcomes = cluster.outcomes(dataset)
-    if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
-        return
-    films = {unit.film.film_id: unit.film for unit in pending}
-    for stage, stands in plan.standing(config.out, list(films.values()), STAGES).items():
-        lost = [(films[film_id], None) for film_id in sorted(stands.missing)]
-        follow(units.write_crashed(job, stage, lost), report, record)
+    films = [unit.film for unit in pending]
+
+    def attempt(some: Sequence[plan.Unit]) -> bool:
+        dataset = cluster.source(some)
+        dataset = cluster.map_tasks(dataset, films_stage, shares.film_cpus, job=job)
+        dataset = cluster.map_workers(
+            dataset,
+            SpeechStage,
+            shares,
+            len(some),
+            job=job,
+            settings=config.speech,
+            unnamed=config.unnamed,
+            threads=shares.threads,
+            device="cuda" if shares.gpus else "cpu",
+            cleaner=cleaner,
+        )
+        outcomes = cluster.outcomes(dataset)
+        return follow(outcomes, report, record, strict=config.strict, workers=shares.workers)
+
+    def missing() -> list[plan.Unit]:
+        return plan.units_left(config.out, films, STAGES)
+
+    lost, why = try_all(pending, attempt, missing, report.say)
+    for stage in STAGES:
+        here = [unit for unit in lost if unit.todo[0] == stage]
+        follow(units.write_crashed(job, stage, here, why), report, record)
 
 
 def _end(config: Config, films: Sequence[FilmRef], report: progress.Report, record: Record) -> int:

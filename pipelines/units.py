@@ -30,6 +30,10 @@ ManyWork = Callable[[FilmRef, Path, Sequence[str]], Iterable[tuple[str, tables.R
 Made = TypeVar("Made")
 
 TRIES = 3  # of a unit that kills its worker
+KILLED = (
+    f"killed its process each of the {TRIES} times it was tried (a crash in a decoder, or out of memory); "
+    "look at this film, or use a machine with more memory and --retry-failed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,23 +221,26 @@ def _reason(film: FilmRef, error: Exception) -> tuple[str, str]:
     """Kind and message of a failure."""
     if isinstance(error, MediaError):
         return error.kind, str(error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    # torch's own, on a GPU and on a CPU
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in what or "can't allocate memory" in what:
+        return "crashed", (
+            f"{film.uri}: needs more memory than there was ({what}); use fewer --workers, or a machine with "
+            "more memory, and --retry-failed"
+        )
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
-    what = " ".join(f"{type(error).__name__}: {error}".split())
     return "unexpected", f"{film.uri}: {what} ({where}); please report it"
 
 
-def write_crashed(job: Job, stage: str, lost: Iterable[tuple[FilmRef, int | None]]) -> list[Outcome]:
-    """Record the units that never came back, films or chunks: each try of them killed its process."""
+def write_crashed(job: Job, stage: str, lost: Iterable[Unit], why: str) -> list[Outcome]:
+    """Record the units that never came back, and why they are given up."""
     outcomes = []
-    for film, chunk in lost:
-        message = (
-            f"{film.uri}: killed its process each of the {TRIES} times it was tried (a crash in a decoder, "
-            "or out of memory); look at this film, or use a machine with more memory and --retry-failed"
-        )
-        row = tables.error_row(film.film_id, stage, "crashed", message)
-        tables.write_row(job.out, "errors", tables.error_key(stage, film.film_id), row, chunk)
-        outcomes.append(Outcome(**row, chunk=chunk, numbers={}))
+    for unit in lost:
+        film = unit.film
+        row = tables.error_row(film.film_id, stage, "crashed", f"{film.uri}: {why}")
+        tables.write_row(job.out, "errors", tables.error_key(stage, film.film_id), row, unit.chunk)
+        outcomes.append(Outcome(**row, chunk=unit.chunk, numbers={}))
     return outcomes
 
 

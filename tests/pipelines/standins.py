@@ -1,6 +1,7 @@
 """Speech cleaners that need no weights: they decode the film's real sound and measure it.
 
-Run the pipeline with one of them: `python -m tests.pipelines.standins NAME ARGUMENTS-OF-TRANSCRIBE...`.
+Run the pipeline with one of them: `python -m tests.pipelines.standins NAME ARGUMENTS-OF-TRANSCRIBE...`. With
+`Leaving` it runs on a cluster of two machines, of which one goes away.
 """
 
 import os
@@ -8,9 +9,11 @@ import signal
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
+import pipelines.cluster
 from cinescribe.errors import WeightsError
 from cinescribe.media.audio import read_audio
 from cinescribe.speech.clean import CleanSpeech, SpeakerEvidence, SpeechSettings
@@ -58,6 +61,8 @@ class Troubled(Loudness):
             time.sleep(3600)
         if path.stem == "bug":
             raise ZeroDivisionError("a fault of\nthe program")
+        if path.stem == "memory":
+            np.ones(2**60, np.uint8)
         if path.stem == "killed" and os.path.getsize(f"{path}.tries") == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(path)
@@ -71,6 +76,40 @@ class Slow(Loudness):
         return super().__call__(path)
 
 
+class Leaving(Loudness):
+    """Begins with a film named "hang" and waits till its machine goes away; elsewhere it does it."""
+
+    def __call__(self, path: Path) -> CleanSpeech:
+        mark = path.with_name("begun")
+        if path.stem == "hang" and not mark.exists():
+            import ray
+
+            mark.write_text(ray.get_runtime_context().get_node_id())
+            time.sleep(3600)
+        return super().__call__(path)
+
+
+def run_where_a_machine_leaves(arguments: list[str], cleaner: type) -> int:
+    """The pipeline's exit code, on two machines of which the one goes that has begun with "hang"."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    cluster.add_node(num_cpus=0, include_dashboard=False)
+    machines = {node.node_id: node for node in (cluster.add_node(num_cpus=2), cluster.add_node(num_cpus=2))}
+    mark = Path(arguments[0], "begun")
+
+    def leave() -> None:
+        while not mark.exists() or mark.read_text() not in machines:
+            time.sleep(0.05)
+        cluster.remove_node(machines[mark.read_text()])
+
+    Thread(target=leave, daemon=True).start()
+    try:
+        return main([*arguments, "--address", cluster.address], cleaner)
+    finally:
+        cluster.shutdown()
+
+
 class Weightless(Loudness):
     """Has no weights."""
 
@@ -81,4 +120,8 @@ class Weightless(Loudness):
 if __name__ == "__main__":
     from tests.pipelines import standins  # by its own name, so that the workers find the class too
 
-    raise SystemExit(main(sys.argv[2:], getattr(standins, sys.argv[1])))
+    cleaner = getattr(standins, sys.argv[1])
+    if cleaner is standins.Leaving:
+        pipelines.cluster.TRIES = 1  # one machine lost is then as good as three
+        raise SystemExit(run_where_a_machine_leaves(sys.argv[2:], cleaner))
+    raise SystemExit(main(sys.argv[2:], cleaner))

@@ -138,7 +138,7 @@ def test_a_film_that_killed_its_worker_is_counted_too(
     monkeypatch.setattr("pipelines.events.Metrics", Counted)
     events = Events("transcribe", "now", str(log))
     film = FilmRef("bad", "/nowhere/bad.mp4", 1, "etag")
-    for outcome in units.write_crashed(job, "speech", [(film, None)]):
+    for outcome in units.write_crashed(job, "speech", [Unit(film, ("speech",))], units.KILLED):
         events.unit(outcome)
     assert events.metrics.sums["errors_total", "speech", "crashed"] == 1
     (line,) = lines_of(log)
