@@ -174,7 +174,8 @@ def source(units: Iterable["Unit"]) -> "Dataset":
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a unit that killed its worker each time is left out, and only that
     context.execution_no_progress_timeout_s = -1  # a long film may take hours; the watchdog knows better
-    return ray.data.from_arrow([pa.Table.from_pylist([board(unit)]) for unit in units])
+    # `from_arrow` would start a task for each block, only to look at it.
+    return ray.data.from_blocks([pa.Table.from_pylist([board(unit)]) for unit in units])
 
 
 def map_tasks(dataset: "Dataset", work: Callable[..., Passenger], cpus: float, **arguments: Any) -> "Dataset":
