@@ -131,8 +131,11 @@ class Scenes:
         root = f"{BUCKET}/round-{told.round}/library"
         chaos_data.write_library(root)
         strikes = draw(chance, ["worker", "node", "driver", "driver", "s3"])
-        attack = Attack(self.machines, told, self._indexing(root), _DATA_WORKERS, partial(_index_files, root))
-        attack.run(strikes)
+        words, progress = self._indexing(root), partial(_index_files, root)
+        Attack(self.machines, told, words, _DATA_WORKERS, progress).run(strikes)
+        if lost := tables.read_table(root, "errors").to_pylist():  # the same command tries them again
+            told.given_up = Counter(f"{row['stage']}: {row['kind']}" for row in lost)
+            Attack(self.machines, told, words, _DATA_WORKERS, progress).run([])
         told.units = _indexed(root)
         told.differences = chaos_data.index_differences(root, LIBRARY)
 
