@@ -18,7 +18,7 @@ QUIET = f"{BUCKET}/quiet"
 LIBRARY = f"{QUIET}/library"  # what is indexed; also what is served
 _DATA_WORKERS = r"^ray::(MapWorker|Map\()"
 _TRAINING_WORKERS = r"RayTrainWorker"
-STEPS = 300
+STEPS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Scenes:
     def _training(self, out: str) -> list[str]:
         options = (
             f"--annotations cineworld-howtos --experts {','.join(SEES)} --clusters world-deed=2,text=4 "
-            "--tokens world-deed=6,text=10 --text glove-6b-50d --width 32 --batch 16 --learning-rate 0.05 "
+            "--tokens world-deed=6,text=10 --text glove-6b-50d --width 32 --batch 16 --learning-rate 0.002 "
             f"--steps {STEPS} --parts 2 --log-every 1 --checkpoint-every 20 --evaluate-every 100 --threads 1 "
             "--workers 2 --max-failures 20"
         )
