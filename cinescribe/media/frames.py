@@ -1,9 +1,8 @@
-"""Frames of a film at a steady rate: by PyAV, or by decord where that is right and its pixels are others."""
+"""Frames of a film at a steady rate, or at any times."""
 
 import itertools
 import logging
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,8 @@ from cinescribe.media.probe import MediaInfo, decodable_frames, frame_seconds, o
 logger = logging.getLogger(__name__)
 
 # A frame that begins this little after the asked time counts as shown, for containers round to the
-# millisecond; no multiple of a usual tick, so that the noise of decord's float32 times decides no tie.
+# millisecond; no multiple of a usual tick, so that rounding decides no tie.
 _ROUNDING = 6.18e-4
-_DECORD_CODECS = {"h264", "hevc", "mpeg4", "vp8", "vp9", "prores", "ffv1", "mjpeg", "png", "qtrle"}
-_DECORD_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv"}
-_DECORD_WIDTH = 80
-_EIGHT_BITS = re.compile(r"yuvj?4(20|22|44)p|gray")  # of which both make the same RGB where nothing is scaled
 _FAR = 10.0  # seconds from one asked frame to the next, above which it pays to seek
 
 
@@ -32,8 +27,7 @@ class Frames:
     """Frames of one film.
 
     Attributes:
-        times: float64 [T], the true presentation time of each frame, seconds from the film's first frame
-            (decord's are float32: right to 0.25 ms in the third hour).
+        times: float64 [T], the true presentation time of each frame, seconds from the film's first frame.
         frames: uint8 [T, H, W, 3], RGB, upright.
     """
 
@@ -51,8 +45,7 @@ def read_frames(
 ) -> Frames:
     """Frames shown at the times start + k / rate of [start, end): for each, the last one that began by then.
 
-    YUV becomes RGB by the BT.601 matrix whatever the file's tag says, as decord and with it the extractors of
-    the literature do, so that features don't depend on the decoder taken.
+    YUV becomes RGB by the matrix that the file's tag names, by that of BT.601 where it names none.
 
     Args:
         path: a local file.
@@ -96,7 +89,7 @@ def iter_frames(
 
 
 class FrameReader:
-    """A film's frames at any times; the film stays probed and indexed from one call to the next.
+    """A film's frames at any times; it is probed once.
 
     Args:
         path: a local file.
@@ -111,7 +104,6 @@ class FrameReader:
         if self.info.video_stream < 0:
             raise MediaError("no-video", f"{path}: holds sound only. Frames need a film with a picture.")
         self.size = size or (self.info.width, self.info.height)
-        self._decord: _DecordReader | None = None
 
     def at(self, times: NDArray[np.float64], block: int = 32) -> Iterator[Frames]:
         """For each time the last frame that began by then, in blocks of at most `block` frames.
@@ -129,21 +121,9 @@ class FrameReader:
         if not len(times):
             return
         done = 0
-        if decord_is_right(self.info, self.size) and not pyav_is_equal(self.info, self.size):
-            try:
-                self._decord = self._decord or _DecordReader(self.path, self.info, self.size)
-                for part in self._decord.at(times, block):
-                    done += len(part.times)
-                    yield part
-            except _DecordFailed as reason:
-                # Damage shows only on decoding: decord gives up on the film, PyAV on the broken packets. What
-                # a call gives must not depend on the calls before it, so the next one tries decord anew.
-                self._decord = None
-                logger.info("%s: decord stopped after %d frames (%s); PyAV goes on", self.path, done, reason)
-        if done < len(times):
-            for part in _pyav_frames(self.path, self.info, times[done:], self.size, block):
-                done += len(part.times)
-                yield part
+        for part in _frames(self.path, self.info, times, self.size, block):
+            done += len(part.times)
+            yield part
         if not done:
             raise MediaError(
                 "damaged",
@@ -154,75 +134,7 @@ class FrameReader:
             logger.warning("%s: the video ends at frame %d of the %d asked", self.path, done, len(times))
 
 
-def decord_is_right(info: MediaInfo, size: tuple[int, int]) -> bool:
-    """Whether decord gives the right frames of this film, by what was measured against PyAV on real files."""
-    return (
-        # decord carries FFmpeg 4.1 without an AV1 decoder; other codecs than these were not compared.
-        info.video_codec in _DECORD_CODECS
-        # AVI has no presentation times, and decord's come out as -1.5e16 s; in transport streams it loses the
-        # first frames and shifts the rest.
-        and info.container in _DECORD_CONTAINERS
-        # It takes the largest video stream, players the default one.
-        and info.video_streams == 1
-        # It counts the frames that an edit list hides but does not decode them: all times are off by those.
-        and info.hidden_frames == 0
-        # Without a duration or a frame count in the header (live WebM) it refuses the film.
-        and info.length_declared
-        # Rows of its own padded buffers don't fit (seen at 1 to 72 pixels): "The size must exactly match".
-        and size[0] >= _DECORD_WIDTH
-    )
-
-
-def pyav_is_equal(info: MediaInfo, size: tuple[int, int]) -> bool:
-    """Whether PyAV gives decord's pixels to the last bit (`tests/media/test_frames.py`); it takes less time.
-
-    Scaled pictures, also those with pixels that are not square, and those of ten bits differ a little:
-    other versions of FFmpeg place and round the colours otherwise.
-    """
-    stored = info.stored if info.rotation in (0, 180) else info.stored[::-1]
-    return size == stored and _EIGHT_BITS.fullmatch(info.pixel_format) is not None
-
-
-class _DecordFailed(Exception):
-    """decord raised, or lists frames the container does not have."""
-
-
-class _DecordReader:
-    """The film opened by decord, and when each of its frames is shown."""
-
-    def __init__(self, path: Path, info: MediaInfo, size: tuple[int, int]) -> None:
-        import decord
-
-        decord.logging.set_level(decord.logging.QUIET)
-        self._errors = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError)
-        try:
-            # Any frame it would replace by a copy of another is an error here.
-            self._reader = decord.VideoReader(str(path), width=size[0], height=size[1], fault_tol=1e-9)
-            times = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
-            self._shown = times[:, 0].astype(np.float64)
-            self._reader.get_batch([0])  # see decoded_frames: the first packet names the encoder
-        except self._errors as error:
-            raise _DecordFailed(_first_line(error)) from error
-        first, last = self._shown[0], self._shown[-1]
-        if abs(first) > _ROUNDING or abs(last - info.duration) > 1.0 + 2.0 / info.fps:
-            raise _DecordFailed(f"its clock runs from {first:.3f} to {last:.3f} s")
-
-    def at(self, times: NDArray[np.float64], block: int) -> Iterator[Frames]:
-        index = np.maximum(np.searchsorted(self._shown, times + _ROUNDING, side="right") - 1, 0)
-        for begin in range(0, len(times), block):
-            chosen = index[begin : begin + block]
-            try:
-                frames = self._reader.get_batch(chosen).asnumpy()
-            except self._errors as error:
-                raise _DecordFailed(_first_line(error)) from error
-            yield Frames(self._shown[chosen].round(6), frames)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _pyav_frames(
+def _frames(
     path: Path, info: MediaInfo, targets: NDArray[np.float64], size: tuple[int, int], block: int
 ) -> Iterator[Frames]:
     from av.video.reformatter import VideoReformatter

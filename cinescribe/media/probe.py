@@ -81,8 +81,6 @@ class MediaInfo:
         video_streams: how many video streams there are, attached pictures not counted.
         hidden_frames: frames that an edit list removes from the presentation.
         length_declared: the header states a duration or a number of frames.
-        stored: width and height as stored, before rotation and with pixels that may not be square.
-        pixel_format: FFmpeg's name of how they are stored, such as "yuv420p".
     """
 
     duration: float
@@ -99,8 +97,6 @@ class MediaInfo:
     video_streams: int
     hidden_frames: int
     length_declared: bool
-    stored: tuple[int, int] = (0, 0)
-    pixel_format: str = ""
 
 
 def probe(path: Path) -> MediaInfo:
@@ -147,8 +143,6 @@ def probe(path: Path) -> MediaInfo:
             video_streams=len(videos),
             hidden_frames=span.hidden,
             length_declared=bool(stream.frames or stream.duration or container.duration),
-            stored=(first.width, first.height) if is_video else (0, 0),
-            pixel_format=str(first.format.name) if is_video else "",
         )
 
 

@@ -14,7 +14,6 @@ from cinescribe.encoders.chunks import chunks, features_in
 from cinescribe.encoders.extraction import OpenFilm, extract
 from cinescribe.encoders.protocol import SOUND_RATE, EncoderSpec
 from cinescribe.errors import MediaError
-from cinescribe.media import frames as frames_module
 from cinescribe.media import sharing
 from cinescribe.media.audio import read_audio
 from cinescribe.media.frames import FrameReader, read_frames
@@ -103,12 +102,7 @@ def test_each_feature_is_in_the_chunk_its_time_is_in_and_in_no_other(
     assert end == spec.count(duration)
 
 
-@pytest.mark.parametrize("decoder", ["decord", "pyav"])
-def test_frames_are_those_of_a_reading_at_that_rate(
-    film: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(frames_module, "decord_is_right", lambda info, size: decoder == "decord")
-    monkeypatch.setattr(frames_module, "pyav_is_equal", lambda info, size: False)
+def test_frames_are_those_of_a_reading_at_that_rate(film: Path) -> None:
     spec = EncoderSpec("e", 3.0, 1, (0.0, 0.2, 0.7))
     batches = list(share_frames(FrameReader(film), {"e": Wanted(spec, 0, spec.count(DURATION))}))
     array = np.concatenate([batch.array() for batch in batches])
