@@ -107,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from pydantic import ValidationError
 
+    from serve import local_ray
+
+    local_ray.hush()
     from serve.app import Arguments
 
     if host in _LOOPBACK:
@@ -132,7 +135,10 @@ def running(arguments: "Arguments", host: str, port: int, address: str = "") -> 
     Raises:
         CinescribeError: see `main`.
     """
-    from serve import app, local_ray
+    from serve import local_ray
+
+    local_ray.hush()
+    from serve import app
 
     _check_port(host, port)
     _check_index(arguments.root)

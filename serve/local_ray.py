@@ -9,6 +9,11 @@ from cinescribe.errors import UsageError
 GATE = "serve.gate:middlewares"
 
 
+def hush() -> None:
+    """Keep Ray from telling, at the end, that its own controller is dead; it reads this on import."""
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "retries remaining")
+
+
 def connect(address: str, cpus: float, upload_bytes: int) -> None:
     """Use the cluster at `address` or RAY_ADDRESS, else start one on this machine.
 
@@ -23,8 +28,6 @@ def connect(address: str, cpus: float, upload_bytes: int) -> None:
     """
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = GATE
     os.environ["CINESCRIBE_UPLOAD_BYTES"] = str(upload_bytes)
-    # At the end Ray tells that its own controller, which it has just ended, is dead.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "retries remaining")
     import ray
 
     if ray.is_initialized():

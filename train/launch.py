@@ -182,7 +182,7 @@ def _explained(error: Exception, settings: Settings) -> CinescribeError:
 def _ray(address: str, workers: int) -> Iterator[None]:
     """A cluster that is there, or one on this machine for the time of the run."""
     # The workers that die are told of in our own words, when they don't come back.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|\d+ retries remaining")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed|retries remaining")
     import ray
 
     if ray.is_initialized():
