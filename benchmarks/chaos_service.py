@@ -77,11 +77,16 @@ class Load:
             what, _ = self._ask("GET", path, None)
             self.replies.append(Reply(path, sent, time.monotonic(), what))
 
+    def find(self, text: str) -> list[str]:
+        """What a text finds, best first; nothing where there is no answer."""
+        what, body = self._ask("POST", "/v1/search", _question(text))
+        return _found(body) if what == "200" else []
+
     def search(self, text: str) -> Reply:
         """Ask once, and hold the answer against what is wanted."""
         sent = time.monotonic()
-        what, body = self._ask("POST", "/v1/search", json.dumps({"text": text, "limit": 10}))
-        if what == "200" and text in self.wanted and found(body) != self.wanted[text]:
+        what, body = self._ask("POST", "/v1/search", _question(text))
+        if what == "200" and text in self.wanted and _found(body) != self.wanted[text]:
             what = "wrong"
         return Reply("/v1/search", sent, time.monotonic(), what)
 
@@ -103,8 +108,11 @@ class Load:
             return f"formless {reply.status}", read
 
 
-def found(body: bytes) -> list[str]:
-    """The moments of an answer, best first."""
+def _question(text: str) -> str:
+    return json.dumps({"text": text, "limit": 10})
+
+
+def _found(body: bytes) -> list[str]:
     return [f"{m['film_id']} {m['start']} {m['end']}" for m in json.loads(body)["moments"]]
 
 
@@ -115,17 +123,16 @@ def serving(machines: Machines, told: Told, chance: random.Random) -> None:
     words = ["serve", LIBRARY, "--address", machines.address, "--port", str(port), "--replicas", "2"]
     command = [sys.executable, "-m", "cinescribe.cli", *words, "--refresh", "5"]
     told.tries = 1
+    replies: list[Reply] = []
     driver = machines.start(command, f"{told.round:02}-serving")
     try:
         calm = Load(port)
         wait_for(lambda: calm.search("a film").what == "200", _START_SECONDS, "the service")
         whole = 6  # two of each of the three parts
         wait_for(lambda: len(machines.workers(_REPLICAS)) >= whole, _START_SECONDS, "all replicas")
-        wanted = {
-            text: found(calm._ask("POST", "/v1/search", json.dumps({"text": text, "limit": 10}))[1])
-            for text in questions(10)
-        }
+        wanted = {text: calm.find(text) for text in questions(10)}
         with Load(port, wanted) as load:
+            replies = load.replies
             time.sleep(5)
             for blow in strikes:
                 time.sleep(blow.delay)
@@ -140,10 +147,10 @@ def serving(machines: Machines, told: Told, chance: random.Random) -> None:
             gone = time.monotonic()
             time.sleep(8)
             _recover(machines, load, told, "driver", gone, whole)
-        _judge(load.replies, told)
     except TimeoutError as error:
         told.broken.append(str(error))
     finally:
+        _judge(replies, told)
         driver.kill()
         driver.wait(30)
         _end_service(machines)
@@ -166,8 +173,7 @@ def _judge(replies: Sequence[Reply], told: Told) -> None:
     for reply in replies:
         told.requests[reply.what] += 1
     told.units = told.requests["200"]
-    slowest = max((r.answered - r.sent for r in replies), default=0.0)
-    told.slowest = round(slowest, 1)
+    told.slowest = round(max((r.answered - r.sent for r in replies), default=0.0), 1)
     for what, count in told.requests.items():
         if what.startswith("lost"):
             told.broken.append(f"{count} requests without an answer ({what})")
