@@ -287,7 +287,7 @@ def _run(
     shares = cluster.share(cluster.machines(), len(pending), profile, case.workers, 1)
     if case.kind == "films" and not case.dense:
         cores = sum(machine.get("CPU", 0) for machine in cluster.machines())
-        lookers = max(1, int((cores - shares.workers * shares.cpus) / shares.film_cpus))
+        lookers = max(1, int((cores - shares.workers * shares.cpus) / shares.beside_cpus))
         listed = two_stages_seconds([one / faster for one in looks], seconds, lookers, case.workers)
     else:
         listed = listed_seconds(seconds, case.workers)
@@ -301,7 +301,7 @@ def _run(
         dataset = several_in_a_process(dataset, shares, case, **made_with)
     else:
         if case.kind == "films":
-            dataset = cluster.map_tasks(dataset, look_at, shares.film_cpus, costs=costs, faster=faster)
+            dataset = cluster.map_tasks(dataset, look_at, shares.beside_cpus, costs=costs, faster=faster)
         dataset = cluster.map_workers(dataset, Nap, shares, len(pending), **made_with)
     came: list[Outcome] = []
 

@@ -33,6 +33,7 @@ class Shares:
         threads: that each of them computes with.
         cpus, gpus, memory: what each asks of Ray (memory in bytes).
         film_cpus: what a task that prepares a film asks of Ray.
+        beside_cpus: what it asks beside workers that wait for those films.
     """
 
     workers: int
@@ -41,6 +42,7 @@ class Shares:
     gpus: float
     memory: float
     film_cpus: float
+    beside_cpus: float
 
     def __str__(self) -> str:
         gpu = f" and {self.gpus:g} GPU" if self.gpus else ""
@@ -131,9 +133,11 @@ def share(
 
     Without a GPU, many workers of one thread do more than few of many: two of one thread did films of 10 s
     in 0.72 and 0.76 s each where one of two threads took 1.09 and 1.33 s (2 cores, small profile). Fewer
-    films than cores get more threads each. Every machine keeps room for the task that prepares a film: were
-    the workers to fill it, they would wait for films for ever. On a cluster, more workers than there is room
-    for are asked of its autoscaler.
+    films than cores get more threads each. Every machine keeps room for the tasks that prepare films: were
+    the workers to fill it, they would wait for films for ever. There is one such task for every two workers:
+    a film is prepared in a fifth of the time that its speech takes, or more, so 16 workers waited most of
+    the time for a single one (docs/scale.md). On a cluster, more workers than there is room for are asked of
+    its autoscaler.
     """
     largest = max(nodes, key=lambda node: node.get("CPU", 0))
     cores, gpus = largest.get("CPU", 0) or 1, max(node.get("GPU", 0) for node in nodes)
@@ -162,6 +166,7 @@ def share(
         gpus=min(gpus_per_worker, math.floor(100 * gpus / on_a_node) / 100),
         memory=math.floor(memory),
         film_cpus=film_cpus,
+        beside_cpus=max(0.01, math.floor(100 * film_cpus / max(1, on_a_node // 2)) / 100),
     )
 
 

@@ -134,7 +134,7 @@ def _process(
 
     def attempt(some: Sequence[plan.Unit]) -> bool:
         dataset = cluster.source(some)
-        dataset = cluster.map_tasks(dataset, films_stage, shares.film_cpus, job=job)
+        dataset = cluster.map_tasks(dataset, films_stage, shares.beside_cpus, job=job)
         dataset = cluster.map_workers(
             dataset,
             SpeechStage,

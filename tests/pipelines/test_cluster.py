@@ -20,6 +20,8 @@ def test_a_machine_full_of_workers_still_has_room_to_prepare_films(
 ) -> None:
     shares = share([machine], 100, profile, workers, threads)
     assert shares.workers * shares.cpus + shares.film_cpus <= machine["CPU"]
+    beside = max(1, shares.workers // 2)  # films that are prepared at once
+    assert shares.workers * shares.cpus + beside * shares.beside_cpus <= machine["CPU"] + 1e-9
     assert shares.workers * shares.gpus <= machine.get("GPU", 0)
     assert shares.workers * shares.memory <= machine["memory"]
     assert shares.workers == (workers or shares.workers)
