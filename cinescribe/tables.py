@@ -20,7 +20,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -351,6 +350,8 @@ def read_features_of(root: str, encoder: str, film_ids: Iterable[str]) -> dict[s
 
 def features_of(chunks: Iterable[pa.Table]) -> Features:
     """The features of one film from its rows of `features/<encoder>` (any number of rows a table)."""
+    import pyarrow.compute as pc
+
     whole = pa.concat_tables([chunk.replace_schema_metadata() for chunk in chunks]).sort_by("chunk")
     column = whole.column("feature")
     first = whole.slice(0, 1).drop_columns("feature").to_pylist()[0]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +57,8 @@ class Pen:
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled polygon."""
+        import cv2
+
         cv2.fillPoly(self.image, [self._pixels(points)], self._ink(colour), cv2.LINE_AA, _SHIFT)
 
     def blob(self, points: Sequence[Point], colour: Colour) -> None:
@@ -83,6 +84,8 @@ class Pen:
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
         """A filled ellipse, turned by `turn` degrees."""
+        import cv2
+
         centre = self._pixels([(x, y)])[0]
         axes = (
             max(round(rx * self.scale * (1 << _SHIFT)), 1),
@@ -93,6 +96,8 @@ class Pen:
 
     def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
         """An open line with round ends."""
+        import cv2
+
         thick = max(round(width * self.scale), 1)
         cv2.polylines(
             self.image, [self._pixels(points)], False, self._ink(colour), thick, cv2.LINE_AA, _SHIFT
@@ -143,4 +148,6 @@ def glow(image: Image, at: Point, radius: float, colour: Colour, strength: float
 
 def soften(image: Image, sigma: float) -> Image:
     """A Gaussian blur."""
+    import cv2
+
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
