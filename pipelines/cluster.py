@@ -57,6 +57,8 @@ def connect(address: str) -> bool:
     """
     # Running out of memory has a budget of tries of its own in Ray, without an end; this process keeps it.
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
+    # Ray Data's thread lives on for a moment after a run that stopped; its next call would start a Ray anew.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     # The films that kill their workers are told of in our own words.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|\d+ retries remaining")
     import ray
