@@ -217,7 +217,8 @@ class Attack:
     def _last_words(self) -> str:
         text = (self.machines.folder / "logs" / f"{self.log}.log").read_text(errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
-        return (lines or ["nothing was said"])[-1][:400]
+        ours = [line for line in lines if line.startswith("cinescribe: ")]  # Ray may say something after it
+        return (ours or lines or ["nothing was said"])[-1][:400]
 
 
 def quietly(machines: Machines, words: Sequence[str], **environment: str) -> None:
