@@ -4,10 +4,10 @@
     python -m benchmarks.startup --imports                     # what the time of --help goes to
     python -m benchmarks.startup --work --turns 1              # until transcribe, extract, index, serve work
 
-Clock and CPU time of processes of their own, medians of the turns. With `--work` the commands run on a film
-that is rendered here: what counts is when a stage begins its work (when it ended, as the log tells, less the
-seconds that it took), and of `serve` when it answers. CPU time there is of all processes that were started,
-Ray's too, as they were last seen before that moment.
+Clock and CPU time of processes of their own, medians of the turns. With `--work` the commands run on a film,
+rendered here unless `--film` names one. What counts is when a stage begins its work (when it ended, by the
+log, less the seconds that it took), and of `serve` when it answers. CPU time there is of all processes that
+were started, Ray's too, as they were last seen before that moment.
 """
 
 import argparse
@@ -200,14 +200,17 @@ def start_service(root: str, folder: Path) -> Start:
     return Start(moments, found)
 
 
-def show_work(turns: int, console: Console) -> None:
-    """The tables of the start of work."""
+def show_work(film: str, turns: int, console: Console) -> None:
+    """The table of the start of work, on a film or, without one, on one that is rendered."""
     from cinescribe.cineworld.film import render_film
 
     starts: dict[str, list[Start]] = defaultdict(list)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        render_film(7, folder / "film.mp4", scenes=2)
+        if film:
+            (folder / "film.mp4").symlink_to(Path(film).resolve())
+        else:
+            render_film(7, folder / "film.mp4", scenes=2)
         for turn in range(turns):
             out = f"out-{turn}"
             transcribe = ["transcribe", "film.mp4", "--out", out]
@@ -239,12 +242,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--commands", nargs="+", choices=list(ERRORS), default=list(ERRORS))
     p.add_argument("--imports", action="store_true", help="what --help imports")
     p.add_argument("--work", action="store_true", help="the time until there is work")
+    p.add_argument("--film", default="", help="to work on; default: one that is rendered here")
     options = p.parse_args(argv)
     console = Console(width=160)
     if options.imports:
         show_imports(options.commands, console)
     elif options.work:
-        show_work(options.turns, console)
+        show_work(options.film, options.turns, console)
     else:
         show_help_and_errors(options.commands, options.turns, console)
     return 0
