@@ -1,4 +1,4 @@
-"""How long the chunks should be: an extraction of the AudioVault set, as arithmetic.
+"""How long chunks should be, and how many films are looked at at once: the AudioVault set, as arithmetic.
 
     python -m benchmarks.scheduling_chunks --machines 64 --cores 16
 
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.scheduling_films import MOVIES, film_seconds, measured_costs
+from benchmarks.scheduling_law import two_stages_seconds
+from pipelines.chunk_plan import CHUNK_SECONDS
 from pipelines.command import positive
 
 
@@ -51,6 +53,21 @@ def extraction(films: Sequence[float], chunk_seconds: float, machines: int, core
     return Extraction(units, ideal, max(free)[0] / 3600, fetches)
 
 
+def transcription(films: Sequence[float], machines: int, cores: int, beside: int, looks: float) -> float:
+    """Hours, of films of such lengths, by a worker on each core.
+
+    Args:
+        films: seconds.
+        machines, cores: that there are, and of each.
+        beside: films that are looked at at once on a machine, beside its workers.
+        looks: times the measured rate that looking at a film costs.
+    """
+    costs = measured_costs(CHUNK_SECONDS)
+    order = sorted(films, reverse=True)
+    seen, spoken = ([rate * film for film in order] for rate in (looks * costs.look, costs.speech))
+    return two_stages_seconds(seen, spoken, machines * beside, machines * cores) / 3600
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     p = argparse.ArgumentParser(prog="benchmarks.scheduling_chunks", description=__doc__.partition("\n")[0])
@@ -74,6 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"| {chunk_seconds} | {made.units} | {made.units / seconds:.1f} | {made.hours:.2f} | "
             f"+{over:.1f}% | {each:.1f} | {terabytes * each:.0f} | {rate:.0f} |"
         )
+    costs = measured_costs(CHUNK_SECONDS)
+    print("| looking costs, of the rate | one task a machine, h | one for two workers | all cores evenly |")
+    print("|---|---|---|---|")
+    for looks in (1.0, 3.84):
+        one, many = (
+            transcription(films, options.machines, options.cores, beside, looks)
+            for beside in (1, max(1, options.cores // 2))
+        )
+        evenly = sum(films) * (looks * costs.look + costs.speech) / options.machines / options.cores / 3600
+        print(f"| {looks:g} | {one:.2f} | {many:.2f} | {evenly:.2f} |")
     return 0
 
 
