@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cinescribe.errors import UsageError
+from pipelines.progress import complain
 from pipelines.units import TRIES, Outcome, Passenger, board, leave
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def connect(address: str) -> bool:
     # Ray Data's thread lives on for a moment after a run that stopped; its next call would start a Ray anew.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     # The films that kill their workers are told of in our own words.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|\d+ retries remaining")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed|retries remaining")
     import ray
 
     if ray.is_initialized():
@@ -111,10 +112,26 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def machines() -> list[dict[str, float]]:
-    """What each machine of the cluster has: "CPU", "GPU", "memory" (bytes)."""
+    """What each machine of the cluster has: "CPU", "GPU", "memory" (bytes).
+
+    Where none can compute, as a head holds no workers and all groups are at 0, it asks for one and waits.
+    """
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    while not any(node["Resources"].get("CPU") for node in _nodes()):
+        complain("no machine of the cluster can compute yet; one was asked for, waiting for it")
+        ray.get(ray.remote(num_cpus=1, max_retries=-1)(_nothing).remote())
+    return [node["Resources"] for node in _nodes()]
+
+
+def _nodes() -> list[dict[str, Any]]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _nothing() -> None:
+    """The task of whoever wants no more than the machine that it runs on."""
 
 
 def gpu_share(nodes: Sequence[Mapping[str, float]]) -> float:
@@ -139,8 +156,9 @@ def share(
     the workers to fill it, they would wait for films for ever. There is one such task for every two workers:
     a film is prepared in a fifth of the time that its speech takes, or more, so 16 workers waited most of
     the time for a single one (docs/scale.md). On a cluster, more workers than there is room for are asked of
-    its autoscaler.
+    its autoscaler at once.
     """
+    workers = min(workers, units)
     largest = max(nodes, key=lambda node: node.get("CPU", 0))
     cores, gpus = largest.get("CPU", 0) or 1, max(node.get("GPU", 0) for node in nodes)
     memory = min(_MEMORY[profile], 0.9 * largest["memory"])
@@ -198,7 +216,7 @@ def map_workers(dataset: "Dataset", worker: type, shares: Shares, units: int, **
         dataset,
         worker,
         # One unit at a time on a worker: those that wait there would lose a try with the one that kills it.
-        compute=ActorPoolStrategy(size=shares.workers, max_tasks_in_flight_per_actor=1),
+        compute=ActorPoolStrategy(size=min(shares.workers, units), max_tasks_in_flight_per_actor=1),
         num_cpus=shares.cpus,
         num_gpus=shares.gpus,
         memory=shares.memory,

@@ -44,3 +44,10 @@ def test_machines_are_used_up_but_not_for_nothing() -> None:
     assert workers_and_threads([node(16), node(16), node(0)], 100) == (32, 1)
     assert workers_and_threads([node(16, 2), node(32)], 100, "paper") == (2, 4)
     assert share([node(16, 2)], 100, "paper").gpus == 1
+
+
+def test_the_number_that_was_told_is_a_most() -> None:
+    assert share([node(16)], 3, "small", workers=8).workers == 3
+    assert share([node(4)], 100, "small", workers=8).workers == 8  # of an autoscaler
+    # with a head that lends nothing, the one machine there is the first of many: not all are meant for it
+    assert 16 // share([node(0), node(16)], 1000, "small", workers=64).cpus <= 17
