@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from cinescribe.encoders.chunks import chunks, features_in
 from cinescribe.encoders.extraction import OpenFilm, extract
 from cinescribe.encoders.protocol import Encoder, EncoderSpec
 from cinescribe.errors import UsageError
+from cinescribe.media.frames import Decoder
 from cinescribe.media.library import FilmRef, list_films
 from pipelines import chunk_plan, cluster, command, plan, progress, units
 from pipelines.chunk_plan import ChunkPlan
@@ -52,6 +53,7 @@ class Config(Common):
 
     encoders: tuple[str, ...]
     chunk_seconds: float = chunk_plan.CHUNK_SECONDS
+    decoder: Decoder = "pyav"
     gpus_per_worker: float = 0.0
 
 
@@ -85,9 +87,16 @@ class FeaturesStage:
     """Encode chunks with encoders that are loaded once; a film stays open from chunk to chunk."""
 
     def __init__(
-        self, job: Job, written: Sequence[str], length: float, threads: int, device: str, encoders: Encoders
+        self,
+        job: Job,
+        written: Sequence[str],
+        length: float,
+        threads: int,
+        device: str,
+        encoders: Encoders,
+        decoder: Decoder = "pyav",
     ) -> None:
-        self.job, self.length = job, length
+        self.job, self.length, self.decoder = job, length, decoder
         self.film: tuple[str, str, OpenFilm] | None = None
         made, self.fault = units.made(
             lambda: [encoders.load(name, device=device, threads=threads) for name in written]
@@ -137,7 +146,7 @@ class FeaturesStage:
 
     def _open(self, film: FilmRef, path: Path) -> OpenFilm:
         if self.film is None or self.film[:2] != (film.uri, film.etag):
-            self.film = film.uri, film.etag, OpenFilm(path)
+            self.film = film.uri, film.etag, OpenFilm(path, self.decoder)
         return self.film[2]
 
 
@@ -169,7 +178,7 @@ def run(config: Config, encoders: Encoders = catalogue) -> int:
         raise UsageError(f"--encoders: none is named; there are: {', '.join(catalogue.ENCODERS)}")
     films = list_films(config.inputs)
     known = _load_once(config.encoders, encoders)
-    settings = {"chunk_seconds": config.chunk_seconds} | {
+    settings = {"chunk_seconds": config.chunk_seconds, "decoder": config.decoder} | {
         _SETTING + name: encoder.setting for name, encoder in known.items()
     }
     earlier = plan.settings_of(config.out, "extract")
@@ -269,6 +278,7 @@ def _process(
             threads=shares.threads,
             device="cuda" if shares.gpus else "cpu",
             encoders=encoders,
+            decoder=config.decoder,
         )
         outcomes = cluster.outcomes(dataset)
         if not follow(outcomes, report, record, strict=config.strict, workers=shares.workers):
@@ -350,6 +360,12 @@ def parser() -> argparse.ArgumentParser:
         default=chunk_plan.CHUNK_SECONDS,
         metavar="S",
         help="length of the pieces that films are shared out in (default %(default)g)",
+    )
+    p.add_argument(
+        "--decoder",
+        choices=get_args(Decoder),
+        default="pyav",
+        help="of the picture (default %(default)s; decord takes several times the CPU, see docs/speed.md)",
     )
     p.add_argument(
         "--gpus-per-worker",

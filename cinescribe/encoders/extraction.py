@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cinescribe.encoders.protocol import Encoder
 from cinescribe.errors import UsageError, WeightsError
-from cinescribe.media.frames import FrameReader
+from cinescribe.media.frames import Decoder, FrameReader
 from cinescribe.media.sharing import Batch, Wanted, ahead, share_frames, share_sound
 
 
@@ -32,14 +32,14 @@ class Extracted:
 class OpenFilm:
     """A film that stays open between pieces of it; made anew for another film."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, decoder: Decoder = "pyav") -> None:
+        self.path, self.decoder = path, decoder
         self._reader: FrameReader | None = None
 
     @property
     def reader(self) -> FrameReader:
         """Its frames. Raises MediaError as `FrameReader`."""
-        self._reader = self._reader or FrameReader(self.path)
+        self._reader = self._reader or FrameReader(self.path, decoder=self.decoder)
         return self._reader
 
 

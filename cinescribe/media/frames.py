@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from cinescribe.errors import MediaError
 from cinescribe.media.probe import MediaInfo, decodable_frames, frame_seconds, open_media, probe
 
+if TYPE_CHECKING:
+    from cinescribe.media.decord_frames import DecordReader
+
+Decoder = Literal["pyav", "decord"]
+
 logger = logging.getLogger(__name__)
 
 # A frame that begins this little after the asked time counts as shown, for containers round to the
 # millisecond; no multiple of a usual tick, so that rounding decides no tie.
-_ROUNDING = 6.18e-4
+ROUNDING = 6.18e-4
 _FAR = 10.0  # seconds from one asked frame to the next, above which it pays to seek
 
 
@@ -94,16 +99,19 @@ class FrameReader:
     Args:
         path: a local file.
         size: (width, height) to scale to, bilinear; as displayed (`MediaInfo.width`, `height`) when None.
+        decoder: by decord only the films that it is known to read rightly (`decord_frames`), PyAV the others.
 
     Raises:
         MediaError: the file can't be read (see `probe`) or has no video ("no-video").
     """
 
-    def __init__(self, path: Path, *, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, path: Path, *, size: tuple[int, int] | None = None, decoder: Decoder = "pyav") -> None:
         self.path, self.info = path, probe(path)
         if self.info.video_stream < 0:
             raise MediaError("no-video", f"{path}: holds sound only. Frames need a film with a picture.")
         self.size = size or (self.info.width, self.info.height)
+        self.decoder = decoder
+        self._decord: DecordReader | None = None
 
     def at(self, times: NDArray[np.float64], block: int = 32) -> Iterator[Frames]:
         """For each time the last frame that began by then, in blocks of at most `block` frames.
@@ -121,7 +129,7 @@ class FrameReader:
         if not len(times):
             return
         done = 0
-        for part in _frames(self.path, self.info, times, self.size, block):
+        for part in self._parts(times, block):
             done += len(part.times)
             yield part
         if not done:
@@ -132,6 +140,30 @@ class FrameReader:
             )
         if done < len(times):
             logger.warning("%s: the video ends at frame %d of the %d asked", self.path, done, len(times))
+
+    def _parts(self, times: NDArray[np.float64], block: int) -> Iterator[Frames]:
+        done = 0
+        if self.decoder == "decord":
+            for part in self._by_decord(times, block):
+                done += len(part.times)
+                yield part
+        if done < len(times):
+            yield from _frames(self.path, self.info, times[done:], self.size, block)
+
+    def _by_decord(self, times: NDArray[np.float64], block: int) -> Iterator[Frames]:
+        """As far as decord reads this film rightly."""
+        from cinescribe.media.decord_frames import DecordFailed, DecordReader, decord_is_right
+
+        if not decord_is_right(self.info, self.size):
+            return
+        try:
+            self._decord = self._decord or DecordReader(self.path, self.info, self.size)
+            yield from self._decord.at(times, block)
+        except DecordFailed as reason:
+            # Damage shows only on decoding: decord gives up on the film, PyAV on the broken packets. What
+            # a call gives must not depend on the calls before it, so the next one tries decord anew.
+            self._decord = None
+            logger.info("%s: decord stopped (%s); PyAV goes on", self.path, reason)
 
 
 def _frames(
@@ -173,7 +205,7 @@ def _on_screen(path: Path, info: MediaInfo, targets: NDArray[np.float64]) -> Ite
     target = next(waiting)
     frame, since = None, 0.0
     for following, time in decoded_frames(path, info, float(targets[0])):
-        while frame is not None and target + _ROUNDING < time:
+        while frame is not None and target + ROUNDING < time:
             yield frame, since
             if (target := next(waiting, math.inf)) == math.inf:
                 return
@@ -202,9 +234,9 @@ def decoded_frames(path: Path, info: MediaInfo, since: float) -> Iterator[tuple[
             last = -math.inf
             for frame in decodable_frames(container, stream):
                 time = max(frame_seconds(frame, info.container) - info.start, last)
-                if last == -math.inf and time > since + _ROUNDING and since > margin:
+                if last == -math.inf and time > since + ROUNDING and since > margin:
                     break
-                if time > -_ROUNDING:
+                if time > -ROUNDING:
                     yield frame, max(time, 0.0)
                 last = time
             else:

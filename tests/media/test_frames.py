@@ -6,6 +6,7 @@ import pytest
 
 from cinescribe.errors import MediaError
 from cinescribe.media import frames as module
+from cinescribe.media.decord_frames import decord_is_right
 from cinescribe.media.frames import FrameReader, iter_frames, read_frames
 from cinescribe.media.probe import probe
 from tests.media.films import numbered_frame, read_number, tone, write_film
@@ -91,6 +92,24 @@ def test_frames_now_and_then_are_those_of_the_whole(tmp_path, codec, size):
     whole = read_frames(path, rate=25, size=size).frames
     np.testing.assert_array_equal(read_frames(path, rate=5, size=size).frames, whole[::5])
     np.testing.assert_array_equal(read_frames(path, rate=5, start=1.2, size=size).frames, whole[30::5])
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "gray"])
+def test_decord_when_asked_for_gives_the_same_pixels(tmp_path, pixel_format):
+    tags = {"x264-params": "colormatrix=bt709:colorprim=bt709:transfer=bt709"}
+    path = write_film(tmp_path / "a.mp4", images=moving(25), pixel_format=pixel_format, options=tags)
+    assert decord_is_right(probe(path), (128, 96))
+    ours, theirs = (
+        next(FrameReader(path, decoder=decoder).at(np.arange(24) / 25)) for decoder in ("pyav", "decord")
+    )
+    np.testing.assert_allclose(ours.times, theirs.times, atol=1e-6)
+    np.testing.assert_array_equal(ours.frames, theirs.frames)
+
+
+def test_what_decord_gets_wrong_is_read_by_pyav_though_decord_was_asked_for(tmp_path):
+    path = write_film(tmp_path / "a.ts", frames=30, options={"g": "10", "bf": "2"})
+    frames = next(FrameReader(path, decoder="decord").at(np.arange(30) / 25)).frames
+    assert [read_number(frame) for frame in frames] == list(range(30))
 
 
 def test_times_far_apart_give_the_frames_on_screen(tmp_path, monkeypatch):
