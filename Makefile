@@ -39,7 +39,7 @@ setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "cinescribe needs Python 3.11 or 3.12; name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "Setting up $(VENV) from requirements.lock: about 2 GB to download, 6.4 GB on disk (mostly torch and CUDA)."
+	@echo "Setting up $(VENV) from requirements.lock: about 2 GB to download, about 8 GB on disk (mostly torch and CUDA)."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
