@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cinescribe.errors import UsageError
+from cinescribe.errors import CinescribeError, UsageError
 from pipelines.progress import complain
 from pipelines.units import TRIES, Outcome, Passenger, board, leave
 
@@ -75,13 +75,18 @@ def connect(address: str) -> bool:
         return True
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with _silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
-        ray.init(
-            address="local",  # never a cluster that someone else left running on this machine
-            include_dashboard=False,
-            logging_level="ERROR",
-            log_to_driver=False,
-            object_store_memory=128 * 2**20,  # only paths and numbers travel
-        )
+        try:
+            ray.init(
+                address="local",  # never a cluster that someone else left running on this machine
+                include_dashboard=False,
+                logging_level="ERROR",
+                log_to_driver=False,
+                object_store_memory=128 * 2**20,  # only paths and numbers travel
+            )
+        except Exception as error:  # Ray has no kind of its own for that; it waits half a minute
+            raise CinescribeError(
+                f"Ray did not start here, the machine may be too busy; run the same command again: {error}"
+            ) from error
     return True
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from cinescribe.errors import UsageError
+from cinescribe.errors import CinescribeError, UsageError
 
 GATE = "serve.gate:middlewares"
 
@@ -25,6 +25,7 @@ def connect(address: str, cpus: float, upload_bytes: int) -> None:
 
     Raises:
         UsageError: no cluster at that address.
+        CinescribeError: Ray did not start here.
     """
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = GATE
     os.environ["CINESCRIBE_UPLOAD_BYTES"] = str(upload_bytes)
@@ -41,15 +42,20 @@ def connect(address: str, cpus: float, upload_bytes: int) -> None:
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
-        ray.init(
-            address="local",  # never a cluster that someone else left running on this machine
-            num_cpus=max(os.cpu_count() or 1, int(cpus + 0.999)),
-            include_dashboard=False,
-            logging_level="ERROR",
-            log_to_driver=False,
-            object_store_memory=256 * 2**20,
-            namespace="serve",
-        )
+        try:
+            ray.init(
+                address="local",  # never a cluster that someone else left running on this machine
+                num_cpus=max(os.cpu_count() or 1, int(cpus + 0.999)),
+                include_dashboard=False,
+                logging_level="ERROR",
+                log_to_driver=False,
+                object_store_memory=256 * 2**20,
+                namespace="serve",
+            )
+        except Exception as error:  # Ray has no kind of its own for that; it waits half a minute
+            raise CinescribeError(
+                f"Ray did not start here, the machine may be too busy; run the same command again: {error}"
+            ) from error
 
 
 @contextlib.contextmanager

@@ -197,14 +197,19 @@ def _ray(address: str, workers: int) -> Iterator[None]:
     else:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         with _silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
-            ray.init(
-                address="local",  # never a cluster that someone else left running on this machine
-                num_cpus=max(os.cpu_count() or 1, workers),  # few cores are lent several times
-                include_dashboard=False,
-                logging_level="ERROR",
-                log_to_driver=False,
-                object_store_memory=128 * 2**20,  # only settings and numbers travel
-            )
+            try:
+                ray.init(
+                    address="local",  # never a cluster that someone else left running on this machine
+                    num_cpus=max(os.cpu_count() or 1, workers),  # few cores are lent several times
+                    include_dashboard=False,
+                    logging_level="ERROR",
+                    log_to_driver=False,
+                    object_store_memory=128 * 2**20,  # only settings and numbers travel
+                )
+            except Exception as error:  # Ray has no kind of its own for that; it waits half a minute
+                raise CinescribeError(
+                    f"Ray did not start here, the machine may be too busy; run the same command again: {error}"
+                ) from error
     try:
         yield
     finally:
