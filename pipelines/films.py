@@ -52,7 +52,5 @@ def prepare_films(
         return plan.units_left(config.out, unknown, (plan.SHARED,))
 
     lost, why = try_all(pending, attempt, missing, report.say)
-    if config.strict and report.totals.failures:
-        return False
     follow(units.write_crashed(job, plan.SHARED, lost, why), report, record)
-    return True
+    return not (config.strict and report.totals.failures)
