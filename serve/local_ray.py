@@ -54,7 +54,7 @@ def connect(address: str, cpus: float, upload_bytes: int) -> None:
             )
         except Exception as error:  # Ray has no kind of its own for that; it waits half a minute
             raise CinescribeError(
-                f"Ray did not start here, the machine may be too busy; run the same command again: {error}"
+                f"Ray did not start here, is the machine too busy? Run the same command again: {error}"
             ) from error
 
 

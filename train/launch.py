@@ -208,7 +208,7 @@ def _ray(address: str, workers: int) -> Iterator[None]:
                 )
             except Exception as error:  # Ray has no kind of its own for that; it waits half a minute
                 raise CinescribeError(
-                    f"Ray did not start here, the machine may be too busy; run the same command again: {error}"
+                    f"Ray did not start here, is the machine too busy? Run the same command again: {error}"
                 ) from error
     try:
         yield
