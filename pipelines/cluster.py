@@ -160,8 +160,8 @@ def share(
     films than cores get more threads each. Every machine keeps room for the tasks that prepare films: were
     the workers to fill it, they would wait for films for ever. There is one such task for every two workers:
     a film is prepared in a fifth of the time that its speech takes, or more, so 16 workers waited most of
-    the time for a single one (docs/scale.md). On a cluster, more workers than there is room for are asked of
-    its autoscaler at once.
+    the time for a single one (docs/scale.md). Where workers leave cores free, it is one for each of them.
+    On a cluster, more workers than there is room for are asked of its autoscaler at once.
     """
     workers = min(workers, units)
     largest = max(nodes, key=lambda node: node.get("CPU", 0))
@@ -173,7 +173,8 @@ def share(
     elif gpus:
         on_a_node = max(1, int(gpus / gpus_per_worker + 1e-9))
     else:
-        evenly = math.ceil((workers or units) / len(nodes))
+        computing = sum(node.get("CPU", 0) > 0 for node in nodes)  # a head may lend nothing
+        evenly = math.ceil((workers or units) / max(1, computing))
         on_a_node = max(1, int(min(cores // (threads or 1), largest["memory"] // memory, evenly)))
     threads = threads or max(1, min(_MOST_THREADS, int(cores // on_a_node)))
     film_cpus = 1.0 if cores >= 4 else 0.5
@@ -184,14 +185,16 @@ def share(
         ]
         rooms = [min(slot, node["memory"] // memory) for slot, node in zip(slots, nodes, strict=True)]
         workers = max(1, min(int(sum(rooms)), units))
+    cpus = min(float(threads), math.floor(100 * (cores - film_cpus) / on_a_node) / 100)
+    beside = (cores - on_a_node * cpus) / max(1, on_a_node // 2)  # what they leave, for each such task
     return Shares(
         workers=workers,
         threads=threads,
-        cpus=min(float(threads), math.floor(100 * (cores - film_cpus) / on_a_node) / 100),
+        cpus=cpus,
         gpus=min(gpus_per_worker, math.floor(100 * gpus / on_a_node) / 100),
         memory=math.floor(memory),
         film_cpus=film_cpus,
-        beside_cpus=max(0.01, math.floor(100 * film_cpus / max(1, on_a_node // 2)) / 100),
+        beside_cpus=max(0.01, min(film_cpus, math.floor(100 * beside + 1e-6) / 100)),
     )
 
 

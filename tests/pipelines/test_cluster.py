@@ -22,6 +22,8 @@ def test_a_machine_full_of_workers_still_has_room_to_prepare_films(
     assert shares.workers * shares.cpus + shares.film_cpus <= machine["CPU"]
     beside = max(1, shares.workers // 2)  # films that are prepared at once
     assert shares.workers * shares.cpus + beside * shares.beside_cpus <= machine["CPU"] + 1e-9
+    room = machine["CPU"] - shares.workers * shares.cpus
+    assert room / shares.beside_cpus <= max(2 * beside, room / shares.film_cpus)  # and not many more
     assert shares.workers * shares.gpus <= machine.get("GPU", 0)
     assert shares.workers * shares.memory <= machine["memory"]
     assert shares.workers == (workers or shares.workers)
@@ -51,3 +53,5 @@ def test_the_number_that_was_told_is_a_most() -> None:
     assert share([node(4)], 100, "small", workers=8).workers == 8  # of an autoscaler
     # with a head that lends nothing, the one machine there is the first of many: not all are meant for it
     assert 16 // share([node(0), node(16)], 1000, "small", workers=64).cpus <= 17
+    few = share([node(0), node(16)], 1000, "small", workers=20)  # 16 fit there, if no other machine comes
+    assert 16 * few.cpus + few.beside_cpus <= 16
