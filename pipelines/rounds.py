@@ -7,9 +7,10 @@ from pipelines.units import KILLED, TRIES
 
 ROUNDS = 3
 LOST = (
-    f"did not come back from {ROUNDS} rounds of {TRIES} tries, and a machine went away in each, in the last "
-    "with this film alone at work: it takes its machine with it (out of memory), or they go away very often; "
-    "look at this film, or use machines with more memory, or such that stay, and --retry-failed"
+    f"did not come back from {ROUNDS} rounds of {TRIES} tries, and machines went away in each, though in the "
+    "last each film was alone at work: it kills its process or takes its machine with it (out of memory), "
+    "or they go away very often; look at this film, or use machines with more memory, or such that stay, and "
+    "--retry-failed"
 )
 
 
