@@ -190,7 +190,7 @@ def extract(bench: Bench) -> None:
     from cinescribe.encoders.chunks import chunks
     from cinescribe.encoders.preprocessing import Preprocessing
     from cinescribe.media import frames, sharing
-    from pipelines.extract import FeaturesStage
+    from pipelines.extract_stage import FeaturesStage
 
     worker = FeaturesStage(bench.job, ENCODERS, _CHUNK, 1, "cpu", catalogue)  # type: ignore[arg-type]
     if worker.fault:

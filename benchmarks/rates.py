@@ -93,7 +93,7 @@ def measure_features(bench: Bench, written: Sequence[str]) -> float:
     """Each encoder alone, then all of them; returns what they cost together of what they cost apart."""
     from cinescribe.encoders import catalogue
     from cinescribe.encoders.chunks import chunks
-    from pipelines.extract import FeaturesStage
+    from pipelines.extract_stage import FeaturesStage
 
     def cost(some: Sequence[str]) -> Cost:
         worker, seconds = _loaded(
