@@ -28,13 +28,16 @@ def read_schemas(files: Iterable[Path]) -> Schemas:
     """
     schemas: Schemas = {}
     for path in files:
-        for document in _documents(path):
-            items = document.get("items", [document])
-            for crd in (item for item in items if item.get("kind") == "CustomResourceDefinition"):
-                spec = crd["spec"]
-                for version in spec["versions"]:
-                    schema = _closed(version["schema"]["openAPIV3Schema"])
-                    schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = schema
+        try:
+            for document in _documents(path):
+                items = document.get("items", [document])
+                for crd in (item for item in items if item.get("kind") == "CustomResourceDefinition"):
+                    spec = crd["spec"]
+                    for version in spec["versions"]:
+                        schema = _closed(version["schema"]["openAPIV3Schema"])
+                        schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = schema
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: not definitions of custom resources ({error!r})") from error
     if not schemas:
         raise UsageError(
             "--crds: no custom resource definitions there; name the folder crds/ of KubeRay's chart"
@@ -61,7 +64,7 @@ def _closed(schema: Any) -> Any:
 
 def faults(document: dict[str, Any], schemas: Schemas) -> list[str]:
     """What is wrong with a manifest, each with its place; [] of kinds that the schemas don't have."""
-    schema = schemas.get((document.get("apiVersion", ""), document.get("kind", "")))
+    schema = schemas.get((str(document.get("apiVersion")), str(document.get("kind"))))
     if schema is None:
         return []
     errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: error.json_path)
@@ -71,7 +74,7 @@ def faults(document: dict[str, Any], schemas: Schemas) -> list[str]:
 def _documents(path: Path) -> Iterator[dict[str, Any]]:
     try:
         documents = list(yaml.load_all(path.read_text("utf-8"), yaml.CSafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that isn't one
         raise UsageError(f"{path}: can't be read as YAML: {error}") from error
     yield from (document for document in documents if isinstance(document, dict))
 
@@ -107,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = [
         (path, document)
         for path, document in found
-        if (document.get("apiVersion"), document.get("kind")) in schemas
+        if (str(document.get("apiVersion")), str(document.get("kind"))) in schemas
     ]
     wrong = [f"{path}: {fault}" for path, document in known for fault in faults(document, schemas)]
     print("\n".join([*wrong, f"{len(known)} manifests checked, {len(wrong)} faults"]))

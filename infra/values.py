@@ -14,7 +14,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
 ShortName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,19}[a-z0-9])?$")]
 # The name of a secret or a claim that somebody made, or "" where it is not needed.
 MaybeName = Annotated[str, Field(pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$")]
-_Whole = Annotated[int, Field(ge=1)]
+_Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
+_Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+_Image = Annotated[str, Field(pattern=r"^\S+$")]
+_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s]*@")  # in an address
 # What the files set themselves, and where it is said instead.
 _OWN = {
     "CINESCRIBE_WEIGHTS": "say it as storage.weights",
@@ -36,8 +39,8 @@ class _Strict(BaseModel):
 class Images(_Strict):
     """The two images, and the secret that a private registry asks for."""
 
-    cpu: Annotated[str, Field(min_length=1)]
-    gpu: Annotated[str, Field(min_length=1)]
+    cpu: _Image
+    gpu: _Image
     pull_secret: MaybeName = ""
 
 
@@ -70,7 +73,7 @@ class Range(_Strict):
     """So many machines or replicas, as there is work."""
 
     least: Annotated[int, Field(ge=0)]
-    most: _Whole
+    most: Annotated[int, Field(ge=1, le=10_000)]
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -100,7 +103,7 @@ class Group(_Strict):
     gpus: Annotated[int, Field(ge=0)] = 0
     spot: bool = False
     node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
+    tolerations: list[dict[str, str | int]] = []
 
     @model_validator(mode="after")
     def _image_has_what_gpus_need(self) -> "Group":
@@ -114,6 +117,12 @@ class Redis(_Strict):
 
     address: str = ""
     password_secret: MaybeName = ""
+
+    @model_validator(mode="after")
+    def _password_is_named(self) -> "Redis":
+        if _PASSWORD.search(self.address):
+            raise ValueError("address: leave the password out; password_secret names the secret that has it")
+        return self
 
 
 class Work(_Strict):
@@ -145,7 +154,7 @@ class Jobs(_Strict):
     """How jobs are tried and ended."""
 
     tries: _Whole = 3
-    hours: _Whole = 72
+    hours: Annotated[int, Field(ge=1, le=100_000)] = 72
     keep_seconds: Annotated[int, Field(ge=0)] = 600
 
 
@@ -159,7 +168,7 @@ class Replicas(Range):
 class Service(Work):
     """The service; `arguments` are checked by `serve.app.Arguments`."""
 
-    from_namespaces: list[str] = []
+    from_namespaces: list[_Namespace] = []
     arguments: dict[str, Any] = {}
     deployments: dict[str, Replicas]
 
@@ -208,11 +217,16 @@ class Values(_Strict):
 
     @model_validator(mode="after")
     def _environment_is_the_users(self) -> "Values":
-        for name in self.environment:
+        for name, value in self.environment.items():
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"environment: {name!r} is no name of a variable: letters, digits and _")
             if name in _OWN:
                 raise ValueError(f"environment.{name}: is set by the files themselves; {_OWN[name]}")
+            if _PASSWORD.search(value):
+                raise ValueError(
+                    f"environment.{name}: an address with a password, which would stand in the files for "
+                    "all to read; give it without"
+                )
         for entry, names in _HELD.items():
             secret = getattr(self.secrets, entry)
             if secret and (written := [name for name in names if name in self.environment]):

@@ -30,6 +30,7 @@ from pipelines.rates import LAPTOP, Cluster, Cost, Rates, read_cluster, read_rat
 
 PIPELINES = ("transcribe", "extract", "describe", "index")
 _DEFAULT = ("transcribe", "extract", "index")
+_MOST_ON_PAPER = 100_000  # films, and hours: chunk by chunk, so many take ten seconds and 1.4 GB
 Span = tuple[float, float]  # the least and the most
 
 
@@ -102,10 +103,10 @@ def _cost(rates: Rates, stage: str) -> Cost:
     if stage not in rates.stages:
         there = ", ".join(rates.stages)
         name = stage.removeprefix(tables.FEATURES)
-        how = "--describe RUN/best" if stage == "descriptions" else f"--encoders {name}"
+        how = "--describe RUN/best " if stage == "descriptions" else f"--encoders {name} " * (name != stage)
         raise UsageError(
             f"no rate of {stage} was measured (there are: {there}); measure it: python -m benchmarks.rates "
-            f"{how} --out rates.json, and give --rates rates.json"
+            f"{how}--out rates.json, and give --rates rates.json"
         )
     return rates.stages[stage]
 
@@ -253,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("inputs", nargs="*", metavar="INPUT", help="files, folders, globs, s3://bucket/prefix")
     p.add_argument(
         "--films",
-        type=command.positive,
+        type=_films,
         metavar="N",
         help="of a library on paper, in place of INPUT: how many",
     )
@@ -291,9 +292,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _hours(text: str) -> float:
-    if not 0 < (hours := float(text)) < 1e8:
-        raise argparse.ArgumentTypeError("is above 0")
+    if not 0 < (hours := float(text)) <= _MOST_ON_PAPER:
+        raise argparse.ArgumentTypeError(f"is above 0, and at most {_MOST_ON_PAPER}: plan a part of it")
     return hours
+
+
+def _films(text: str) -> int:
+    if (films := command.positive(text)) > _MOST_ON_PAPER:
+        raise argparse.ArgumentTypeError(f"is at most {_MOST_ON_PAPER}: plan a part of them")
+    return films
 
 
 def _stages(text: str) -> tuple[str, ...]:

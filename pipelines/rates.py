@@ -4,7 +4,6 @@ Rates are of one machine and one film, whatever the cluster is: the file says wh
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,8 @@ SHIPPED = "rates.json"
 LAPTOP = "laptop"
 # What reading a file that is not of the form raises; the last two of numbers and nesting without end.
 _SLIPS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_MOST = 1e12  # of anything: what is larger is a slip, and its sums could not be read
+_MOST_MACHINES = 100_000  # of a kind: each is looked at by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,15 @@ def read_rates(path: str) -> Rates:
         pixels, together, workers, efficiency = (
             _amount(content[name], name) for name in ("pixels", "together", "workers", "efficiency")
         )
-        rates = Rates(dict(content["measured"]), stages, pixels, together, int(workers), efficiency)
+        measured = dict(content["measured"])
+        if (profile := measured.get("profile", "small")) not in ("small", "paper"):
+            raise ValueError(f"profile is {profile!r}, not small or paper")
+        rates = Rates(measured, stages, pixels, together, int(workers), efficiency)
         if not 0 < rates.efficiency <= 1 or not 0 < rates.together <= 1 or rates.pixels <= 0:
             raise ValueError("efficiency, together and pixels are above 0, the first two at most 1")
     except (OSError, *_SLIPS) as error:
         raise UsageError(
-            f"{name}: not a file of rates ({error!r}); make one: python -m benchmarks.rates --out {name}"
+            f"{name}: not a file of rates ({error!r}); make one: python -m benchmarks.rates --out rates.json"
         ) from error
     return rates
 
@@ -103,9 +107,15 @@ def _span(given: Any, stage: str) -> tuple[float, float]:
 
 def _amount(given: Any, name: str) -> float:
     number = float(given)
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} is {given}; a number from 0 on is wanted")
+    if not 0 <= number <= _MOST:
+        raise ValueError(f"{name} is {given}; a number from 0 to {_MOST:g} is wanted")
     return number
+
+
+def _whole(given: Any, name: str) -> int:
+    if (number := _amount(given, name)) % 1:
+        raise ValueError(f"{name} is {given}; a whole number is wanted")
+    return int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,10 @@ def read_cluster(name: str) -> Cluster:
         nodes = tuple(_nodes(node) for node in content["nodes"])
         if not nodes:
             raise ValueError("nodes is empty")
-        return Cluster(str(content.get("name", Path(name).stem)), str(content.get("currency", "")), nodes)
+        title, currency = content.get("name", Path(name).stem), content.get("currency", "")
+        if not isinstance(title, str) or not isinstance(currency, str):
+            raise ValueError("name and currency are text")
+        return Cluster(title, currency, nodes)
     except (OSError, *_SLIPS, yaml.YAMLError) as error:
         what = " ".join(str(error).split()) or repr(error)
         raise UsageError(
@@ -179,16 +192,19 @@ def read_cluster(name: str) -> Cluster:
 
 def _nodes(given: Mapping[str, Any]) -> Nodes:
     price = given.get("price")
-    name = str(given["name"])
+    name = given["name"]
+    if not isinstance(name, str):
+        raise ValueError("the name of nodes is text")
     if unknown := set(given) - {"name", "count", "cores", "gpus", "memory_gb", "price"}:
         raise ValueError(f"{name} has no {min(map(str, unknown))!r}")
-    count, cores, memory_gb = (
-        _amount(given[what], f"{what} of {name}") for what in ("count", "cores", "memory_gb")
-    )
+    count, cores = (_whole(given[what], f"{what} of {name}") for what in ("count", "cores"))
     nodes = Nodes(
-        name, int(count), int(cores), int(_amount(given.get("gpus", 0), f"gpus of {name}")), memory_gb,
+        name, count, cores, _whole(given.get("gpus", 0), f"gpus of {name}"),
+        _amount(given["memory_gb"], f"memory_gb of {name}"),
         None if price is None else _amount(price, f"price of {name}"),
     )  # fmt: skip
     if nodes.count < 1 or nodes.cores < 1 or nodes.memory_gb <= 0:
         raise ValueError(f"{nodes.name}: count and cores are from 1 on, memory above 0, nothing below 0")
+    if nodes.count > _MOST_MACHINES:
+        raise ValueError(f"{nodes.name}: count is {nodes.count}; up to {_MOST_MACHINES} can be reckoned")
     return nodes

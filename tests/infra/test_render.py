@@ -116,6 +116,10 @@ def test_the_check_is_a_command(
     assert "1 manifests checked, 0 faults" in told
     assert f"{wrong}: $.spec.upgradeStrategy.type: 'Soon'" in told
     assert check.main([str(manifest), "--crds", str(manifest)]) == 2  # no definitions in there
+    for text in ("kind: CustomResourceDefinition", "items: 3", "a: 2026-99-99"):
+        wrong.write_text(text)
+        assert check.main([str(manifest), "--crds", str(wrong)]) == 2
+        assert str(wrong) in capsys.readouterr().err
 
 
 def test_rays_autoscaler_reads_the_groups_as_they_are_meant(
@@ -300,6 +304,12 @@ def test_a_redis_lets_heads_come_back_where_something_lasts(schemas: check.Schem
         ("  AWS_DEFAULT_REGION:", "  A;B:", "environment: 'A;B' is no name of a variable"),
         ("  AWS_DEFAULT_REGION:", "  RAY_AUTH_MODE:", "environment.RAY_AUTH_MODE: is set by the files"),
         ("  AWS_DEFAULT_REGION:", "  CINESCRIBE_API_KEYS:", "belongs into the secret 'cinescribe-keys'"),
+        ("eu-central-1", "x\n  AWS_ENDPOINT_URL: http://me:secret@host", "AWS_ENDPOINT_URL: an address with"),
+        ('  address: ""', "  address: redis://:secret@host:6379", "redis: address: leave the password out"),
+        ("index: {group: cpu, machines: {least: 1, most: 4", "index: {group: cpu, machines: {least: 1, most: 99999",
+         "pipelines.index.machines.most: Input should be less"),
+        ("from_namespaces: []", "from_namespaces: [A B]", "service.from_namespaces.0: String should match"),
+        ("tolerations: []", "tolerations: [&a {key: *a}]", "groups.cpu.tolerations.0.key"),
         ("node_selector: {}", f"node_selector: {'[' * 2000}", "nested too deeply"),
     ],
 )  # fmt: skip
@@ -314,6 +324,7 @@ def test_a_slip_in_the_values_is_told_by_its_place(
     message = capsys.readouterr().err
     assert f"{path}: " in message
     assert told in message
+    assert "secret@" not in message
     assert not (tmp_path / "out").exists()
 
 

@@ -184,6 +184,10 @@ def test_of_films_on_s3_a_few_are_fetched(
         ("nodes: [{name: a, count: 1, cores: 1, memory_gb: .nan}]", "memory_gb of a is nan"),
         ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, price: .nan}]", "price of a is nan"),
         ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, gpu: 1}]", "a has no .gpu."),
+        ("nodes: [{name: a, count: 1000000000, cores: 1, memory_gb: 1}]", "up to 100000"),
+        ("nodes: [{name: a, count: 1, cores: 1.5, memory_gb: 1}]", "cores of a is 1.5; a whole number"),
+        ("nodes: [{name: a, count: 1, cores: 1, memory_gb: 1, price: 1.0e+300}]", "price of a is 1e"),
+        ("name: [a]\nnodes: [{name: a, count: 1, cores: 1, memory_gb: 1}]", "name and currency are text"),
         ("[" * 5000, "RecursionError"),
     ],
 )
@@ -206,6 +210,7 @@ def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
         (speech, "core_seconds", [5, 2]),
         (speech, "start_seconds", -1),
         (content, "pixels", float("nan")),
+        (content, "measured", {"profile": "tiny"}),
     ):
         right, place[name] = place[name], wrong
         path.write_text(json.dumps(content))
@@ -213,7 +218,8 @@ def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"benchmarks\.rates") as told:
             read_rates(str(path))
         assert str(path) in str(told.value)
-        assert (name if name != "core_seconds" else "speech") in str(told.value)
+        assert {"core_seconds": "speech", "measured": "'tiny'"}.get(name, name) in str(told.value)
+        assert f"--out {path}" not in str(told.value)  # which is perhaps something else of theirs
 
 
 @pytest.mark.parametrize("name", ["example.yaml", "thousand-cores.yaml"])
