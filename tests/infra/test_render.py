@@ -306,7 +306,7 @@ def test_a_redis_lets_heads_come_back_where_something_lasts(schemas: check.Schem
         ("  AWS_DEFAULT_REGION:", "  CINESCRIBE_API_KEYS:", "belongs into the secret 'cinescribe-keys'"),
         ("eu-central-1", "x\n  AWS_ENDPOINT_URL: http://me:secret@host", "AWS_ENDPOINT_URL: an address with"),
         ('  address: ""', "  address: redis://:secret@host:6379", "redis: address: leave the password out"),
-        ("index: {group: cpu, machines: {least: 1, most: 4", "index: {group: cpu, machines: {least: 1, most: 99999",
+        ("cpu, machines: {least: 1, most: 4}, arguments", "cpu, machines: {least: 1, most: 99999}, arguments",
          "pipelines.index.machines.most: Input should be less"),
         ("from_namespaces: []", "from_namespaces: [A B]", "service.from_namespaces.0: String should match"),
         ("tolerations: []", "tolerations: [&a {key: *a}]", "groups.cpu.tolerations.0.key"),
