@@ -149,8 +149,15 @@ def summary(options: argparse.Namespace, told: Sequence[Told]) -> str:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__.partition("\n")[0])
-    p.add_argument("--out", required=True, metavar="FOLDER", help="of the report, the logs, the films")
-    p.add_argument("--minutes", type=float, default=30.0, help="of scenes with kills (default %(default)g)")
+    p.add_argument(
+        "--out", required=True, metavar="FOLDER", help="of chaos.md and chaos.json, the logs, the films"
+    )
+    p.add_argument(
+        "--minutes",
+        type=float,
+        default=30.0,
+        help="of scenes with kills, each first once without (default %(default)g)",
+    )
     p.add_argument("--seed", type=int, default=None, help="of the kills (default: drawn, and printed)")
     p.add_argument(
         "--light", action="store_true", help="ingest by the stand-ins of the tests, which need no models"

@@ -141,7 +141,9 @@ def main(argv: Sequence[str] | None = None, encoders: Encoders = catalogue) -> i
     """Measure and print the table; encoders whose weights can't be had are told and left out."""
     import torch
 
-    p = argparse.ArgumentParser(prog="benchmarks.encoders_gpu", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.encoders_gpu", description=__doc__.partition("\n")[0]
+    )
     p.add_argument("--encoders", default="clip,s3d,objects,actions", help="default: %(default)s")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--batch", type=int, nargs="+", default=[8, 32], help="features a call")

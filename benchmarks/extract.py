@@ -178,7 +178,7 @@ def command(options: argparse.Namespace, film: Path, workers: int, length: float
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    p = argparse.ArgumentParser(prog="benchmarks.extract", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(prog="python -m benchmarks.extract", description=__doc__.partition("\n")[0])
     p.add_argument("--film", type=Path, required=True)
     p.add_argument("--seconds", type=float, default=60.0, help="of the film")
     p.add_argument("--chunk-seconds", type=float, default=5.0)

@@ -105,7 +105,13 @@ def table_of(bench: Bench) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write the numbers."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.hour", description=(__doc__ or "").split("\n")[0])
-    p.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    p.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="of the film, the tables and hour.json; some forty minutes of a core for an hour of film",
+    )
     p.add_argument("--minutes", type=float, default=60.0, help="length of the film (default 60)")
     p.add_argument("--films", type=int, default=6, help="different ones it is joined of (default 6)")
     p.add_argument("--passes", type=int, default=20, help="of each network for its floor (default 20)")

@@ -43,8 +43,14 @@ def sizes(environment: Path) -> dict[str, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Install and print how long it took and what is large."""
-    p = argparse.ArgumentParser(prog="benchmarks.install", description=__doc__.partition("\n")[0])
-    p.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="must not be there")
+    p = argparse.ArgumentParser(prog="python -m benchmarks.install", description=__doc__.partition("\n")[0])
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="must not be there; takes about 7 GB, with --cold 14, and can be deleted afterwards",
+    )
     p.add_argument("--cold", action="store_true", help="with an empty cache of wheels")
     options = p.parse_args(argv)
     repository = Path(__file__).resolve().parents[1]

@@ -193,8 +193,14 @@ def films_for(options: argparse.Namespace) -> dict[str, Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and print the tables."""
-    p = argparse.ArgumentParser(prog="benchmarks.memory", description=__doc__.partition("\n")[0])
-    p.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    p = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.partition("\n")[0])
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="of the films and of measured/, a file a run; about an hour of a core (docs/memory.md)",
+    )
     p.add_argument("--films", type=int, default=500, help="short ones; 0: none (default %(default)s)")
     p.add_argument("--seconds", type=float, default=6.0, help="most of a short film (default %(default)s)")
     p.add_argument("--minutes", type=float, default=10.0, help="a film of so many; 0: none (default 10)")

@@ -220,7 +220,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print the table."""
     import torch
 
-    p = argparse.ArgumentParser(prog="benchmarks.models_gpu", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.models_gpu", description=__doc__.partition("\n")[0]
+    )
     p.add_argument("--models", default="tan,autoad", help="default: %(default)s")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--size", choices=list(SIZES), default="paper")

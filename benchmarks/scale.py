@@ -151,7 +151,7 @@ def _sample_cpu(mark: str, ended: Event, used: dict[int, float]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    p = argparse.ArgumentParser(prog="benchmarks.scale", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.partition("\n")[0])
     p.add_argument("--films", type=int, default=40)
     p.add_argument("--seconds", type=float, default=3.0, help="of each film")
     p.add_argument("--workers", type=int, nargs="+", default=[1, 2])

@@ -205,8 +205,16 @@ def _is_ceiling(one: Found) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing, print the tables, draw the picture."""
-    p = argparse.ArgumentParser(prog="benchmarks.scheduling", description=__doc__.partition("\n")[0])
-    p.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.scheduling", description=__doc__.partition("\n")[0]
+    )
+    p.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="of runs.jsonl, a line a run, and scale.png; what is there is not run again",
+    )
     p.add_argument("--workers", type=_numbers, default=(10, 100, 1000), metavar="A,B,...")
     p.add_argument("--processes", type=positive, default=100, help="that stand for them, at most")
     p.add_argument("--each", type=positive, default=7, help="units a worker (default %(default)d)")

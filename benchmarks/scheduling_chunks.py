@@ -70,7 +70,9 @@ def transcription(films: Sequence[float], machines: int, cores: int, beside: int
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
-    p = argparse.ArgumentParser(prog="benchmarks.scheduling_chunks", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.scheduling_chunks", description=__doc__.partition("\n")[0]
+    )
     p.add_argument("--machines", type=positive, default=64)
     p.add_argument("--cores", type=positive, default=16, help="of a machine, a worker on each")
     p.add_argument("--megabits", type=float, default=4.0, help="a second of film has (default %(default)g)")

@@ -21,7 +21,9 @@ from pipelines.command import positive
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan, make the source, and print what each took."""
-    p = argparse.ArgumentParser(prog="benchmarks.scheduling_source", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.scheduling_source", description=__doc__.partition("\n")[0]
+    )
     p.add_argument("--units", type=positive, required=True)
     p.add_argument("--chunk-seconds", type=float, default=CHUNK_SECONDS)
     options = p.parse_args(argv)

@@ -315,7 +315,7 @@ SECTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sections and print their tables."""
-    p = argparse.ArgumentParser(prog="benchmarks.speech", description=__doc__.partition("\n")[0])
+    p = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=__doc__.partition("\n")[0])
     p.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with speech/ and video/")
     p.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="default: all")
     p.add_argument(

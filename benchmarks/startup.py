@@ -237,8 +237,10 @@ def show_work(film: str, turns: int, console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for and print it."""
-    p = argparse.ArgumentParser(prog="benchmarks.startup", description=__doc__.partition("\n")[0])
-    p.add_argument("--turns", type=int, default=5)
+    p = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.partition("\n")[0])
+    p.add_argument(
+        "--turns", type=int, default=5, help="of which the medians are printed (default %(default)s)"
+    )
     p.add_argument("--commands", nargs="+", choices=list(ERRORS), default=list(ERRORS))
     p.add_argument("--imports", action="store_true", help="what --help imports")
     p.add_argument("--work", action="store_true", help="the time until there is work")
