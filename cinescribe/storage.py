@@ -16,19 +16,27 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def s3_client() -> "S3Client":
-    """The S3 client of this process, made from the usual environment (AWS_PROFILE, AWS_ENDPOINT_URL, ...)."""
+    """The S3 client of this process, made from the usual environment (AWS_PROFILE, AWS_ENDPOINT_URL, ...).
+
+    Raises:
+        UsageError: the endpoint or the region is none; it may hold a password, so it isn't quoted.
+    """
     import boto3
     from botocore.config import Config
 
-    return boto3.Session().client(
-        "s3",
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": 10},
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=32,
-        ),
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 10},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=32,
     )
+    try:
+        return boto3.Session().client("s3", config=config)
+    except ValueError:
+        raise UsageError(
+            "S3: AWS_ENDPOINT_URL must be http://HOST:PORT or https://HOST, AWS_DEFAULT_REGION a region such "
+            "as eu-central-1; one of them is not"
+        ) from None
 
 
 def is_s3(uri: str) -> bool:

@@ -40,3 +40,15 @@ def test_a_bucket_that_is_not_there_is_told_and_the_file_stays(tmp_path: Path, b
     with pytest.raises(UsageError, match="s3://other/file"):
         storage.move_file(tmp_path / "file", "s3://other/file")
     assert (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("endpoint", ["me:secret@localhost:9000", "http://me:secret@local host"])
+def test_an_endpoint_that_is_none_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    storage.s3_client.cache_clear()
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL must be") as told:
+        storage.exists("s3://bucket/key")
+    assert "secret" not in str(told.getrepr(chain=True, style="native"))

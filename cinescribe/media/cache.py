@@ -208,6 +208,8 @@ def s3_error(uri: str, error: Exception) -> MediaError:
         "ExpiredToken": "the credentials have expired; renew them",
         "NoCredentialsError": "no credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID with its secret",
         "PartialCredentialsError": "the credentials are incomplete; set both key and secret",
+        "ProfileNotFound": "there is no such profile on this machine; check AWS_PROFILE",
+        "ParamValidationError": "a bucket or a key can't have this name; check it",
         "EndpointConnectionError": "no answer; check AWS_ENDPOINT_URL and the network",
         "ConnectTimeoutError": "no answer; check AWS_ENDPOINT_URL and the network",
     }.get(code, "S3 refused or broke off, after retries; try again later")
