@@ -2,6 +2,8 @@
 
 import math
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,6 +96,9 @@ def connect(address: str) -> bool:
 def session(address: str) -> Iterator[None]:
     """Ray while entered; what was started here ends with it."""
     ours = connect(address)
+    if threading.current_thread() is threading.main_thread():
+        # A job that is ended stops as by Ctrl-C; the handlers that Ray sets print its stack.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
