@@ -73,9 +73,11 @@ def _fit(settings: Settings, bar: Bar) -> loop.Progress:
     with _watched(board, bar):
         try:
             result: Result = trainer.fit()
+        except SystemExit as error:  # on Ctrl-C Ray stops the workers, and then ends the process itself
+            raise KeyboardInterrupt from error
         except Exception as error:
             raise _explained(error, settings) from error
-    if result.return_value is None:  # Ray stops the workers on Ctrl-C, and returns
+    if result.return_value is None:  # or it returns
         raise KeyboardInterrupt
     if "stopped" in result.return_value:
         raise CinescribeError(result.return_value["stopped"])
