@@ -5,6 +5,7 @@ machine and lend its few cores several times. One after the other:
 
     films      `cinescribe transcribe` of a queue of short films, on a cluster without a machine
     service    `serve run` of the config that infra.render makes, under load over HTTP
+    training   `cinescribe train --workers 1-3`: it waits for a machine, gets more of them, loses one
 
 Each scene has its own group of nodes, which is at 0 at its start and its end. FOLDER gets `timeline.json` and
 `timeline.png`. Exit code 1 when something was not as promised.
@@ -17,13 +18,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import autoscale_films, autoscale_picture, autoscale_service
+from benchmarks import autoscale_films, autoscale_picture, autoscale_service, autoscale_training
 from benchmarks.autoscale_cluster import AutoscalingCluster, Group
 from benchmarks.autoscale_scene import Result
 from benchmarks.autoscale_watch import Recorder
 
 IDLE_SECONDS = 8.0  # after which a node without work goes
-SCENES = {"films": autoscale_films, "service": autoscale_service}
+SCENES = {"films": autoscale_films, "service": autoscale_service, "training": autoscale_training}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
