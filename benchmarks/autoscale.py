@@ -1,4 +1,4 @@
-"""What grows and shrinks with the work: `python -m benchmarks.autoscale --out FOLDER`, 5 to 10 minutes.
+"""What grows and shrinks with the work: `python -m benchmarks.autoscale --out FOLDER`, 10 to 15 minutes.
 
 A Ray cluster whose head computes nothing and whose autoscaler starts nodes, which are processes of this
 machine and lend its few cores several times. One after the other:
