@@ -72,7 +72,7 @@ def load(folder: Path) -> SavedTAN:
     """
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # before torch is loaded, which takes seconds
+    except (OSError, ValueError, RecursionError) as error:  # before torch is loaded, which takes seconds
         raise _not_one(folder, error) from error
 
     from safetensors.torch import load_file
