@@ -76,6 +76,7 @@ def connect(address: str) -> bool:
             raise UsageError(f"no Ray cluster at {where}: {error}") from error
         return True
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # a worker's many threads fill a heap each: docs/memory.md
     with _silent_stderr():  # Ray's own log tells there which level it logs at; what goes wrong is raised
         try:
             ray.init(
