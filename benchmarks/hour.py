@@ -16,7 +16,6 @@ FOLDER/hour.json.
 """
 
 import argparse
-import itertools
 import json
 import os
 import platform
@@ -31,56 +30,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.hour_stages import Bench, extract, films, floors, index, speech
-from cinescribe.cineworld.film import render_film
+from benchmarks.pieces import join, render
 from cinescribe.media.library import list_films
-from cinescribe.media.probe import open_media, probe
 
 _SCENES = 5  # of a rendered film: about two and a half minutes
 _STAGES: tuple[Callable[[Bench], None], ...] = (films, speech, extract, index)
 
 
-def render(folder: Path, seconds: float, count: int) -> Path:
+def film_of(folder: Path, seconds: float, count: int) -> Path:
     """The film of that length in a folder, of so many rendered ones; made where it is not there yet."""
     whole = folder / f"{count}-films-{seconds:g}-s.mp4"
     if not whole.exists():
-        parts = [folder / "parts" / f"{seed:03d}.mp4" for seed in range(count)]
-        for seed, part in enumerate(parts):
-            if not part.exists():
-                render_film(seed, part, scenes=_SCENES)
-        unfinished = folder / "unfinished.mp4"
-        join(parts, seconds, unfinished)
-        unfinished.replace(whole)
+        join(render(folder / "parts", range(count), scenes=_SCENES), seconds, whole)
     return whole
-
-
-def join(parts: Sequence[Path], seconds: float, path: Path) -> None:
-    """Films one after the other, over and over, in one file that ends after so many seconds."""
-    import av
-
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as whole:
-        copies: dict[str, Any] = {}
-        last = {"video": -1.0, "audio": -1.0}  # decoding times
-        start = 0.0
-        for part in itertools.cycle(parts):
-            if start >= seconds:
-                break
-            with open_media(part) as film:
-                streams: tuple[Any, Any] = film.streams.video[0], film.streams.audio[0]
-                for stream in streams if not copies else ():
-                    copies[stream.type] = whole.add_stream_from_template(stream)
-                    copies[stream.type].time_base = stream.time_base
-                for packet in film.demux(*streams):
-                    kind = packet.stream.type
-                    if packet.dts is None or packet.pts is None or packet.time_base is None:
-                        continue
-                    shift = round(start / packet.time_base)
-                    packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
-                    now = float(packet.dts * packet.time_base)
-                    if last[kind] < now < seconds:  # the sound laps over the end of its film
-                        last[kind] = now
-                        packet.stream = copies[kind]
-                        whole.mux(packet)
-            start += probe(part).duration
 
 
 def table_of(bench: Bench) -> Table:
@@ -116,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--films", type=int, default=6, help="different ones it is joined of (default 6)")
     p.add_argument("--passes", type=int, default=20, help="of each network for its floor (default 20)")
     options = p.parse_args(argv)
-    (film,) = list_films([str(render(options.out, options.minutes * 60, options.films))])
+    (film,) = list_films([str(film_of(options.out, options.minutes * 60, options.films))])
     made = options.out / "tables"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()

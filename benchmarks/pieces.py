@@ -12,14 +12,15 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 
-def render(folder: Path, seeds: Sequence[int]) -> list[Path]:
-    """Rendered films of about 95 s (`cinescribe film`) in `folder`; those that are there are kept."""
+def render(folder: Path, seeds: Sequence[int], scenes: int = 3) -> list[Path]:
+    """Films (`cinescribe film`) of half a minute a scene in `folder`; those that are there are kept."""
     from cinescribe.cineworld.film import render_film
 
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{seed}.mp4" for seed in seeds]
     for seed, path in zip(seeds, paths, strict=True):
         if not path.exists():
-            render_film(seed, path)
+            render_film(seed, path, scenes=scenes)
     return paths
 
 
@@ -68,7 +69,8 @@ def join(films: Sequence[Path], seconds: float, path: Path) -> None:
         offset, number, written = Fraction(0), 0, dict[int, int]()
         while offset < seconds:
             film = films[number % len(films)]
-            _append(film, offset, made, video, audio, written, (Fraction(0), _seconds(film)))
+            end = min(_seconds(film), Fraction(seconds) - offset)
+            _append(film, offset, made, video, audio, written, (Fraction(0), end))
             offset, number = offset + _seconds(film), number + 1
 
 

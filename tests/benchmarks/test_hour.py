@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.hour import join
 from benchmarks.meter import Meter
+from benchmarks.pieces import join
 from cinescribe.media.audio import read_audio
 from cinescribe.media.frames import read_frames
 from tests.media.films import read_number, tone, write_film
