@@ -1,6 +1,7 @@
 """A user's filters as conditions that the store evaluates before it ranks."""
 
 import math
+from collections.abc import Sequence
 from typing import get_args
 
 from cinescribe.errors import UsageError
@@ -35,16 +36,17 @@ def condition(filters: Filters, *, spoken: bool, source: str = "") -> str:
         spoken: the table has speakers and roles.
         source: only rows of this source; "" for any.
     """
-    parts = [_among("film_id", filters.films)]
+    parts = [among("film_id", filters.films)]
     if filters.start is not None:
         parts.append(f'("end" > {filters.start!r} OR start >= {filters.start!r})')
     if filters.end is not None:
         parts.append(f"start < {filters.end!r}")
     if spoken:
-        parts += [_among("speaker", filters.speakers), _among("role", filters.roles)]
-        parts.append(_among("source", (source,) if source else ()))
+        parts += [among("speaker", filters.speakers), among("role", filters.roles)]
+        parts.append(among("source", (source,) if source else ()))
     return " AND ".join(part for part in parts if part)
 
 
-def _among(column: str, values: tuple[str, ...]) -> str:
+def among(column: str, values: Sequence[str]) -> str:
+    """That a column has one of the values; "" where there are none."""
     return f"{column} IN ({', '.join(map(literal, values))})" if values else ""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from cinescribe.search import filters
@@ -57,8 +58,10 @@ class TextSearch:
             where += f" AND contains(lower(text), {filters.literal(quote.lower())})"
         most = max(100, 5 * query.limit)
         rows = self._near(vector, where, most)
-        said = self._said(text, vector, where, most)
+        said, cut = self._said(text, vector, where, most)
         scores = {row["id"]: row["_score"] for row in said}
+        if cut and (unscored := [row for row in rows if row["id"] not in scores]):
+            scores |= self._scores(text, unscored)
         found = []
         for row in {row["id"]: row for row in (*said, *rows)}.values():
             if not all(_occurs(quote, row["text"]) for quote in quotes):
@@ -87,16 +90,36 @@ class TextSearch:
         rows = search.select([*_COLUMNS, "_distance"]).limit(most).to_arrow().to_pylist()
         return [{**row, "cosine": 1.0 - row["_distance"]} for row in rows]
 
-    def _said(self, text: str, vector: NDArray[np.float16], where: str, most: int) -> list[dict[str, Any]]:
-        """The rows with the query's words, with their BM25 as `_score`, and their cosine."""
+    def _said(
+        self, text: str, vector: NDArray[np.float16], where: str, most: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """The rows with the query's words, with BM25 as `_score` and their cosine, and whether there are more.
+
+        Rows as good as the first one too many are all left out: which of them the index gives depends on the
+        order in which films were indexed.
+        """
         from lancedb.query import MatchQuery
 
         search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        found = search.select([*_COLUMNS, "vector", "_score"]).limit(most).to_arrow()
+        found = search.select([*_COLUMNS, "vector", "_score"]).limit(most + 1).to_arrow()
+        if cut := found.num_rows > most:
+            scores = found["_score"].to_numpy()
+            found = found.filter(pa.array(scores > scores.min()))
         vectors = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         cosines = vectors.astype(np.float32).reshape(-1, len(vector)) @ vector.astype(np.float32)
         rows = found.drop_columns("vector").to_pylist()
-        return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)]
+        return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)], cut
+
+    def _scores(self, text: str, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+        """BM25 of these rows, by id, where it isn't 0."""
+        from lancedb.query import MatchQuery
+
+        where = " AND ".join(  # films have a scalar index, ids have none
+            filters.among(column, sorted({row[column] for row in rows})) for column in ("film_id", "id")
+        )
+        search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
+        found = search.select(["id", "_score"]).limit(len(rows)).to_arrow()
+        return dict(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
 
     def matched(self, texts: Sequence[str], query: str) -> list[tuple[str, ...]]:
         """Of each text the words that share a stem with the query, each once; not those like "the"."""

@@ -1,6 +1,7 @@
 """Searches of a small index of real sentences by the real sentence encoder."""
 
 import math
+import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from cinescribe import cli, tables
 from cinescribe.describe import corrections
 from cinescribe.describe.placement import Sentence
 from cinescribe.encoders.protocol import EncoderSpec
+from cinescribe.encoders.text import DEFAULT, SentenceEncoder
 from cinescribe.encoders.visual_words import LABELS, OBJECTS
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
 from cinescribe.search import command
+from cinescribe.search.documents import text_rows
 from cinescribe.search.query import Filters, Query
 from cinescribe.search.searcher import Searcher
+from cinescribe.search.store import FilmRows, IndexedFilm, Store
 from pipelines import index
 from tests.describe.rows import write_descriptions
 from tests.search.films import utterances, write_speech
@@ -83,6 +87,41 @@ def test_the_words_of_the_query_are_marked_in_their_own_form(searcher: Searcher)
 
 def test_a_name_is_found_by_its_letters(searcher: Searcher) -> None:
     assert searcher.search(Query("Zebulon")).moments[0].start == 20.0
+
+
+def test_what_is_found_does_not_depend_on_the_order_in_which_films_were_indexed(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    words = [
+        ("A soldier", "The cook", "Two girls", "The nurse", "A woman in red"),
+        ("opens", "breaks", "wraps", "looks at", "runs towards"),
+        ("the piano", "a letter", "the red door", "a boat", "the broken lamp"),
+        ("in the snow.", "under a tree.", "at the harbour.", "in the kitchen."),
+    ]
+
+    def sentence() -> str:
+        return " ".join(map(chance.choice, words))
+
+    encoder, films = SentenceEncoder(threads=1), []
+    for name in map(str, range(20)):
+        said = [
+            {"start": 9.0 * k, "end": 9.0 * k + 5, "text": sentence(), "speaker": "", "role": "narrator"}
+            for k in range(20)
+        ]
+        rows = text_rows({"film_id": name, "utterances": said}, encoder)
+        films.append(FilmRows(IndexedFilm(name, "", 200.0, {"sentence": DEFAULT}), {"texts": rows}))
+    searchers = []
+    for name, order in (("one", films), ("other", films[::-1])):
+        store = Store(str(tmp_path / name))
+        for film in order:
+            store.replace([film])
+        store.optimise()
+        searchers.append(Searcher(store.root, threads=1))
+    for question in [sentence() for _ in range(20)]:
+        one, other = (
+            [(m.film_id, m.start, m.score) for m in searcher.search(Query(question)).moments]
+            for searcher in searchers
+        )
+        assert one == other, question
 
 
 def test_quoted_words_must_be_there_literally(searcher: Searcher) -> None:
