@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import autoscale_films, autoscale_picture, autoscale_service, autoscale_training
+from benchmarks.arguments import folder
 from benchmarks.autoscale_cluster import AutoscalingCluster, Group
 from benchmarks.autoscale_scene import Result
 from benchmarks.autoscale_watch import Recorder
@@ -30,7 +31,9 @@ SCENES = {"films": autoscale_films, "service": autoscale_service, "training": au
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scenes, draw them, print what was seen; 1 when a promise was not kept."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.autoscale", description=__doc__.partition("\n")[0])
-    p.add_argument("--out", required=True, metavar="FOLDER", help="timeline.json, timeline.png and the runs")
+    p.add_argument(
+        "--out", type=folder, required=True, metavar="FOLDER", help="of timeline.json, timeline.png, the runs"
+    )
     p.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES), help="default: all")
     p.add_argument("--films", type=int, default=60, help="in the queue (default: %(default)s)")
     p.add_argument(
@@ -42,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster ends with this
     # A shell that runs this in its background has it ignore interrupts, and its children too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    out = Path(given.out).absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    out: Path = given.out
     groups = {name: scene.GROUP for name, scene in SCENES.items()}
     cluster = AutoscalingCluster(
         {name: Group(g.cpus, g.memory, 0) for name, g in groups.items()}, IDLE_SECONDS

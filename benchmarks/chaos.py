@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from benchmarks.arguments import folder
 from benchmarks.chaos_attack import Told, listed
 from benchmarks.chaos_machines import Machines
 from benchmarks.chaos_scenes import Scenes
@@ -28,7 +29,7 @@ Scene = Callable[[Told, random.Random], None]
 
 def run(options: argparse.Namespace, told: list[Told]) -> None:
     """All scenes in rounds until the time is over, before its first time each without kills; fills `told`."""
-    out = Path(options.out)
+    out: Path = options.out
     with Machines(out) as machines:
         machines.start_cluster()
         scenes = Scenes(machines, out / "films", out / "world", options.light)
@@ -150,7 +151,11 @@ def parser() -> argparse.ArgumentParser:
     """The arguments."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__.partition("\n")[0])
     p.add_argument(
-        "--out", required=True, metavar="FOLDER", help="of chaos.md and chaos.json, the logs, the films"
+        "--out",
+        type=folder,
+        required=True,
+        metavar="FOLDER",
+        help="of chaos.md and chaos.json, the logs, the films",
     )
     p.add_argument(
         "--minutes",
@@ -180,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; what was done until then:")
     text = summary(options, told)
-    (Path(options.out) / "chaos.md").write_text(text + "\n")
+    (options.out / "chaos.md").write_text(text + "\n")
     print(text)
     return int(any(one.broken or one.differences for one in told))
 

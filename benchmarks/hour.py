@@ -29,6 +29,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import folder
 from benchmarks.hour_stages import Bench, extract, films, floors, index, speech
 from benchmarks.pieces import join, render
 from cinescribe.media.library import list_films
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument(
         "--out",
         required=True,
-        type=Path,
+        type=folder,
         metavar="FOLDER",
         help="of the film, the tables and hour.json; some forty minutes of a core for an hour of film",
     )

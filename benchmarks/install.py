@@ -1,7 +1,7 @@
 """Time and size of a fresh install: `make setup` of a clone in an empty folder.
 
-    python -m benchmarks.install --out EMPTY_FOLDER            # with the wheels that uv has kept, if any
-    python -m benchmarks.install --out EMPTY_FOLDER --cold     # with none: everything is downloaded
+    python -m benchmarks.install --out NEW_FOLDER            # with the wheels that uv has kept, if any
+    python -m benchmarks.install --out NEW_FOLDER --cold     # with none: everything is downloaded
 
 Needs about 7 GB (`--cold`: 14), and a registry that pip is set up for. The folder can be deleted afterwards.
 """
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("--cold", action="store_true", help="with an empty cache of wheels")
     options = p.parse_args(argv)
+    if options.out.exists():
+        p.error(f"--out: {options.out} is there; name a folder that is not")
     repository = Path(__file__).resolve().parents[1]
     options.out.mkdir(parents=True)
     clone, cache = options.out.resolve() / "cinescribe", options.out.resolve() / "cache"

@@ -29,6 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import folder
 from benchmarks.pieces import cut, join, render
 from benchmarks.processes import Process, sample_tree
 
@@ -196,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.partition("\n")[0])
     p.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         required=True,
         metavar="FOLDER",
         help="of the films and of measured/, a file a run; about an hour of a core (docs/memory.md)",
@@ -211,7 +212,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("--commands", nargs="+", choices=_COMMANDS, default=_COMMANDS)
     options = p.parse_args(argv)
-    options.out = options.out.resolve()
     kept = options.out / "measured"
     kept.mkdir(parents=True, exist_ok=True)
     for films in films_for(options).values():

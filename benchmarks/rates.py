@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cinescribe import __version__, tables
-from cinescribe.errors import UsageError
+from cinescribe.errors import CinescribeError, UsageError
 from cinescribe.media.library import FilmRef, list_films
 from cinescribe.media.probe import MediaInfo, probe
 from cinescribe.zoo import Profile
@@ -219,7 +219,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from cinescribe.cineworld.film import render_film
 
             render_film(7, Path(name))
-        (film,) = list_films([name])
+        try:
+            (film,) = list_films([name])
+        except (CinescribeError, ValueError) as error:
+            p.error(f"--film: name one film: {error}")
         plan = Path(folder, "plan")
         plan.touch()
         job = Job(folder, str(plan), folder, 0, stall_seconds=3600.0)

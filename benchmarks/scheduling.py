@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.arguments import folder
 from benchmarks.scheduling_case import Case, Found
 from benchmarks.scheduling_films import HOURS, MOVIES, film_seconds, measured_costs
 from benchmarks.scheduling_law import ideal_seconds, listed_seconds
@@ -211,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument(
         "--out",
         required=True,
-        type=Path,
+        type=folder,
         metavar="FOLDER",
         help="of runs.jsonl, a line a run, and scale.png; what is there is not run again",
     )
@@ -224,7 +225,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--ceiling-rates", type=_numbers, default=(25, 50, 100, 200), metavar="A,B,...")
     p.add_argument("--seed", type=int, default=0)
     options = p.parse_args(argv)
-    options.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{MOVIES} films, {HOURS} h: lengths triangular from 60 to 180 min, seed {options.seed}", flush=True
     )

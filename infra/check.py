@@ -71,9 +71,17 @@ def faults(document: dict[str, Any], schemas: Schemas) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in errors]
 
 
+_DEEP = 200  # levels; schemas have tens, and at many thousands the loader's recursion ends the process
+
+
 def _documents(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        documents = list(yaml.load_all(path.read_text("utf-8"), yaml.CSafeLoader))
+        text, depth = path.read_text("utf-8"), 0
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEP:
+                raise UsageError(f"{path}: nested deeper than {_DEEP} levels, which no manifest is")
+        documents = list(yaml.load_all(text, yaml.CSafeLoader))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that isn't one
         raise UsageError(f"{path}: can't be read as YAML: {error}") from error
     yield from (document for document in documents if isinstance(document, dict))

@@ -78,7 +78,8 @@ class Report:
     @property
     def waiting(self) -> int:
         """Units that have not come in yet."""
-        return self.planned - self.settled - self.totals.units - len(self.totals.failures)
+        done = self.settled + self.totals.units + len(self.totals.failures)
+        return max(0, self.planned - done)  # one that was tried again may come in twice
 
     def say(self, text: str) -> None:
         """A line of its own."""

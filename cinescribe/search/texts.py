@@ -93,7 +93,7 @@ class TextSearch:
     def _said(
         self, text: str, vector: NDArray[np.float16], where: str, most: int
     ) -> tuple[list[dict[str, Any]], bool]:
-        """The rows with the query's words, with BM25 as `_score` and their cosine, and whether there are more.
+        """The rows with the words of the query, with BM25 as `_score` and their cosine; whether it has more.
 
         Rows as good as the first one too many are all left out: which of them the index gives depends on the
         order in which films were indexed.

@@ -116,7 +116,7 @@ def test_the_check_is_a_command(
     assert "1 manifests checked, 0 faults" in told
     assert f"{wrong}: $.spec.upgradeStrategy.type: 'Soon'" in told
     assert check.main([str(manifest), "--crds", str(manifest)]) == 2  # no definitions in there
-    for text in ("kind: CustomResourceDefinition", "items: 3", "a: 2026-99-99"):
+    for text in ("kind: CustomResourceDefinition", "items: 3", "a: 2026-99-99", "[" * 50_000 + "]" * 50_000):
         wrong.write_text(text)
         assert check.main([str(manifest), "--crds", str(wrong)]) == 2
         assert str(wrong) in capsys.readouterr().err
