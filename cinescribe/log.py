@@ -11,10 +11,13 @@ import time
 from typing import Any
 
 _logger = logging.getLogger("cinescribe.events")
+_common: dict[str, str] = {}  # what all lines of the open log have
 
 
-def open_log(path: str) -> None:
-    """Add lines to the file at `path` from now on, or, when it is "", to standard error."""
+def open_log(path: str, **common: str) -> None:
+    """Add lines, all with `common`, to the file at `path` from now on, or, where it is "", to stderr."""
+    _common.clear()
+    _common.update(common)
     handler = logging.FileHandler(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     for old in _logger.handlers[:]:
@@ -29,4 +32,7 @@ def line(event: str, **facts: Any) -> None:
     """One line: the time, what happened, and the facts of it. Nothing where no log was opened."""
     if _logger.isEnabledFor(logging.INFO):
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        _logger.info("%s", json.dumps({"time": now, "event": event, **facts}, ensure_ascii=True, default=str))
+        _logger.info(
+            "%s",
+            json.dumps({"time": now, "event": event, **_common, **facts}, ensure_ascii=True, default=str),
+        )

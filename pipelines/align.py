@@ -387,7 +387,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: dict[str, Any] = vars(parser().parse_args(argv))
     root = _absolute(arguments.pop("root"))
     arguments |= {"inputs": (root,), "out": arguments["out"] or root, "model": _absolute(arguments["model"])}
-    return command.exit_code(lambda: run(Config(**command.common_values(arguments))))
+    config = Config(**command.common_values(arguments))
+    return command.exit_code(lambda: run(config), "align", config.log)
 
 
 if __name__ == "__main__":

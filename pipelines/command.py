@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cinescribe import storage
+from cinescribe import log, storage
 from cinescribe.errors import CinescribeError
 from pipelines import plan, progress
 from pipelines.units import Job
@@ -104,16 +104,25 @@ def common_values(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, "inputs": inputs, "out": out if storage.is_s3(out) else os.path.abspath(out)}
 
 
-def exit_code(run: Callable[[], int]) -> int:
-    """Run it; 2 with one message on standard error when a user can mend it, 130 when interrupted."""
+def exit_code(run: Callable[[], int], pipeline: str = "", log_path: str = "") -> int:
+    """Run it; 2 with one message on standard error when a user can mend it, 130 when interrupted.
+
+    Args:
+        run: the command; what it returns.
+        pipeline, log_path: where the message goes too, as `run-failed`; "": nowhere.
+    """
     try:
+        if log_path:
+            log.open_log(log_path, pipeline=pipeline)
         return run()
     except (CinescribeError, OSError) as error:
-        progress.complain(str(error))
-        return 2
+        code, message = 2, str(error)
     except KeyboardInterrupt:
-        progress.complain("stopped; the same command goes on where it was")
-        return 130
+        code, message = 130, "stopped; the same command goes on where it was"
+    progress.complain(message)
+    if log_path:
+        log.line("run-failed", message=message, code=code)
+    return code
 
 
 def cache_folder() -> Path:

@@ -315,7 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         merge_shots([], chosen["shortest"], chosen["longest"])
         return run(Config(describing=Describing(model=model, placement=placement, **chosen), **arguments))
 
-    return command.exit_code(start)
+    return command.exit_code(start, "describe", arguments["log"])
 
 
 if __name__ == "__main__":

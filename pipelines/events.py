@@ -1,7 +1,8 @@
 """What happens in a run, told to programs: to Prometheus (`pipelines.metrics`) and to the log.
 
 A line of the log is an event: `run` at the start and `run-end`, `stage` for each stage of each film or chunk,
-done or failed, `run-failed` for a fault that is no film's. All have the run's id and its pipeline.
+done or failed, and `run-failed` for what ended the command and is no film's fault (`pipelines.command`). All
+have the pipeline's name and, once a run has begun, its id.
 """
 
 import time
@@ -23,8 +24,8 @@ class Events:
 
     def __init__(self, pipeline: str, run_id: str, path: str) -> None:
         if path:
-            log.open_log(path)
-        self.pipeline, self._run_id, self._log = pipeline, run_id, bool(path)
+            log.open_log(path, run_id=run_id, pipeline=pipeline)
+        self._log = bool(path)
         self.metrics = Metrics(pipeline)
         self._began = time.monotonic()
 
@@ -47,10 +48,6 @@ class Events:
         if "cues" in numbers:
             left = numbers["sentences"] - placed
             self.metrics.count("cinescribe_cues_total", left, outcome="left_out")
-
-    def fault(self, message: str) -> None:
-        """What stopped the run, and no film is to blame for."""
-        self._line("run-failed", message=message)
 
     def end(self, stages: Mapping[str, Mapping[str, int]]) -> None:
         """The run is over, with so many planned, done and failed by stage."""
@@ -76,4 +73,4 @@ class Events:
 
     def _line(self, event: str, **facts: object) -> None:
         if self._log:
-            log.line(event, run_id=self._run_id, pipeline=self.pipeline, **facts)
+            log.line(event, **facts)

@@ -293,7 +293,7 @@ def _fraction(text: str) -> float:
 def main(argv: Sequence[str] | None = None, encoders: Encoders = catalogue) -> int:
     """Run the command; returns its exit code (0 done, 1 failed, 2 usage, 130 interrupted)."""
     arguments = command.common_values(vars(parser().parse_args(argv)))
-    return command.exit_code(lambda: run(Config(**arguments), encoders))
+    return command.exit_code(lambda: run(Config(**arguments), encoders), "extract", arguments["log"])
 
 
 if __name__ == "__main__":

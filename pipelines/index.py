@@ -133,7 +133,6 @@ def _process(
         film_id = passenger["film_id"]
         outcome = leave(passenger)
         if outcome.message and not outcome.stage:
-            events.fault(outcome.message)
             raise CinescribeError(outcome.message)
         key = tables.error_key(STAGE, film_id)
         rows = {
@@ -320,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: dict[str, Any] = vars(parser().parse_args(argv))
     root = arguments.pop("root")
     config = Config(root if storage.is_s3(root) else os.path.abspath(root), **arguments)
-    return command.exit_code(lambda: run(config))
+    return command.exit_code(lambda: run(config), "index", config.log)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,6 @@ def follow(
         metrics.show("cinescribe_queue_units", report.waiting)
         for outcome in outcomes:
             if outcome.message and not outcome.stage:
-                events.fault(outcome.message)
                 raise CinescribeError(outcome.message)
             record.weights.update(outcome.numbers.get("weights", {}))
             report.unit(outcome)

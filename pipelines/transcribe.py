@@ -239,7 +239,8 @@ def main(argv: Sequence[str] | None = None, cleaner: type = SpeechCleaner) -> in
         for name in ("profile", "asr", "diarization", "language", "narrator", "names")
     }
     speech = SpeechSettings(**chosen, min_speakers=minimum, max_speakers=maximum)
-    return command.exit_code(lambda: run(Config(speech=speech, **arguments), cleaner))
+    config = Config(speech=speech, **arguments)
+    return command.exit_code(lambda: run(config, cleaner), "transcribe", config.log)
 
 
 def _bounds(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import pytest
 from cinescribe import storage
 from cinescribe.errors import MediaError
 from cinescribe.media.library import FilmRef, list_films
-from pipelines import units
+from pipelines import transcribe, units
 from pipelines.command import Common
 from pipelines.events import Events
 from pipelines.films import films_stage
@@ -173,3 +173,12 @@ def test_without_ray_and_without_a_log_nothing_is_told(capfd: pytest.CaptureFixt
         metrics.show("cinescribe_workers", 1)
         events.unit(Outcome("film", None, "", "", "", {"stages": [{"stage": "s", "kind": "", "seconds": 1}]}))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_cannot_begin_is_in_the_log_too(log: Path, tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    assert transcribe.main([nowhere, "--out", str(tmp_path / "out"), "--log", str(log)]) == 2
+    (line,) = map(json.loads, log.read_text().splitlines())
+    assert (line["event"], line["pipeline"], line["code"]) == ("run-failed", "transcribe", 2)
+    assert nowhere in line["message"]
+    assert transcribe.main([nowhere, "--out", nowhere, "--log", str(tmp_path / "no" / "log")]) == 2
