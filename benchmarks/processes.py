@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -44,15 +45,13 @@ class Watched:
         self._sampler.join()
 
     def _sample(self) -> None:
-        tick = os.sysconf("SC_CLK_TCK")
         while not self._ended.wait(0.5):
             together = 0
-            for folder in Path("/proc").glob("[0-9]*"):
+            for pid in parents():
                 try:
-                    if self._mark.encode() in (folder / "environ").read_bytes():
-                        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                        self._used[int(folder.name)] = (int(fields[11]) + int(fields[12])) / tick
-                        together += _memory(folder).get("Pss", 0)
+                    if self._mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                        self._used[pid] = cpu_seconds(pid)
+                        together += memory(pid).get("Pss", 0)
                 except OSError:  # it ended while we looked, or is not ours to see
                     continue
             self.peak_bytes = max(self.peak_bytes, together)
@@ -93,39 +92,29 @@ def sample_tree(
         ended: whether the process has ended.
         every: seconds between two looks.
     """
-    tick = os.sysconf("SC_CLK_TCK")
     processes: dict[int, Process] = {}
     began = time.monotonic()
     while not ended():
         now, so_far = time.monotonic() - began, done()
         for pid in _family(root, processes):
             try:
-                memory = _memory(Path(f"/proc/{pid}"))
-                name = _name(pid, root)
-                ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+                used, sizes, name = cpu_seconds(pid), memory(pid), _name(pid, root)
             except OSError:  # it ended while we looked
                 continue
-            if memory:
+            if sizes:
                 process = processes.setdefault(pid, Process(pid))
                 process.names[name] += 1
-                process.cpu_seconds = sum(map(int, ticks)) / tick
-                process.samples.append((now, so_far, memory["Pss"], memory["Rss"], memory["Anonymous"]))
+                process.cpu_seconds = used
+                process.samples.append((now, so_far, sizes["Pss"], sizes["Rss"], sizes["Anonymous"]))
         time.sleep(max(0.0, every - (time.monotonic() - began - now)))
     return processes
 
 
 def _family(root: int, known: dict[int, Process]) -> set[int]:
     """A process and all that come from it; one that is known stays so when its parent has ended."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
-            except OSError:
-                continue
-    family = ({root} | known.keys()) & parents.keys()
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+    parent_of = parents()
+    family = ({root} | known.keys()) & parent_of.keys()
+    while more := {pid for pid, parent in parent_of.items() if parent in family} - family:
         family |= more
     return family
 
@@ -143,8 +132,29 @@ def _name(pid: int, root: int) -> str:
     return script[1] if program.startswith("python") and script else program
 
 
-def _memory(folder: Path) -> dict[str, int]:
-    """Bytes by the names that the kernel has for them; none of a process that has ended."""
-    lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
+def parents() -> dict[int, int]:
+    """Of every process that there is, which one started it."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):  # it ended while we looked
+                found[int(name)] = int(_stat(int(name))[1])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """That a process used until now; OSError where it has ended."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Bytes of a process by the names that the kernel has for them; {} or OSError where it has ended."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     fields = (line.split() for line in lines)
     return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, _ in fields}
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; its name, which may hold anything, is before."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

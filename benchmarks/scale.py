@@ -9,21 +9,20 @@ are those of all processes of the run, sampled twice a second.
 
 import argparse
 import math
-import os
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 
 import av
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.processes import Watched
 
 _LOOP = """
 import sys
@@ -112,41 +111,26 @@ def sounds(source: str, films: int, seconds: float, rate: int = 16000) -> list[n
 
 def measure(way: str, program: str, arguments: Sequence[str]) -> Run:
     """Run a program that prints a line with "/" in brackets for each film."""
-    mark = uuid.uuid4().hex
-    environment = os.environ | {"CINESCRIBE_SCALE_RUN": mark}
     begin = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", program, *arguments], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    ended, used = Event(), dict[int, float]()
-    sampler = Thread(target=_sample_cpu, args=(mark, ended, used))
-    sampler.start()
-    assert process.stdout is not None
     output, arrived = [], []
-    for line in process.stdout:
-        output.append(line)
-        if line.startswith("["):
-            arrived.append(time.monotonic() - begin)
-    code = process.wait()
-    ended.set()
-    sampler.join()
-    if code != 0 or len(arrived) < 2:
-        raise SystemExit(f"{way}: exit code {code}\n{''.join(output)}")
+    with (
+        Watched() as watched,
+        subprocess.Popen(
+            [sys.executable, "-u", "-c", program, *arguments],
+            env=watched.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line)
+            if line.startswith("["):
+                arrived.append(time.monotonic() - begin)
+    if process.returncode != 0 or len(arrived) < 2:
+        raise SystemExit(f"{way}: exit code {process.returncode}\n{''.join(output)}")
     per_film = (arrived[-1] - arrived[0]) / (len(arrived) - 1)
-    return Run(way, arrived[0], per_film, time.monotonic() - begin, sum(used.values()))
-
-
-def _sample_cpu(mark: str, ended: Event, used: dict[int, float]) -> None:
-    """Keep the CPU seconds of every process that carries the mark in its environment."""
-    tick = os.sysconf("SC_CLK_TCK")
-    while not ended.wait(0.5):
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark.encode() in (folder / "environ").read_bytes():
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                    used[int(folder.name)] = (int(fields[11]) + int(fields[12])) / tick
-            except OSError:  # it ended while we looked, or is not ours to see
-                continue
+    return Run(way, arrived[0], per_film, time.monotonic() - begin, watched.cpu_seconds)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

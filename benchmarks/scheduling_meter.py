@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
+
+from benchmarks.processes import cpu_seconds, memory, parents
 
 _EVERY = 2.0  # seconds
 
@@ -67,8 +68,7 @@ class Meter:
         self._sample()
 
     def _sample(self) -> None:
-        parents = dict(_parents())
-        workers = [pid for pid, parent in parents.items() if parent in self._machines - {os.getpid()}]
+        workers = [pid for pid, parent in parents().items() if parent in self._machines - {os.getpid()}]
         for pid in workers:
             self._seen[pid] = _cpu(pid) or self._seen.get(pid, 0.0)
         machines = sum(map(_cpu, self._machines))
@@ -80,26 +80,16 @@ class Meter:
             self.workers = len(workers)
 
 
-def _parents() -> Iterable[tuple[int, int]]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            yield int(folder.name), int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it ended while we looked
-            continue
-
-
 def _cpu(pid: int) -> float:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        return cpu_seconds(pid)
+    except OSError:  # it ended
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def own_bytes(pid: int) -> int:
-    """Memory that no other process shares."""
+    """Memory that no other process shares; 0 where it ended."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(size for name, size in memory(pid).items() if name.startswith("Private_"))
     except OSError:
         return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
