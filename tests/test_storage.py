@@ -4,25 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from cinescribe import storage
 from cinescribe.errors import UsageError
+from tests.s3 import s3_server
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    storage.s3_client.cache_clear()
-    storage.s3_client().create_bucket(Bucket="moved")
-    yield "s3://moved"
-    server.stop()
+def bucket() -> Iterator[str]:
+    with s3_server("moved") as address:
+        yield address
 
 
 @pytest.mark.parametrize("where", ["disk", "s3"])

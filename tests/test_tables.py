@@ -1,5 +1,4 @@
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from cinescribe import storage, tables
 from cinescribe.encoders.protocol import EncoderSpec
@@ -17,6 +15,7 @@ from cinescribe.media.library import FilmRef
 from cinescribe.media.probe import AudioTrack, MediaInfo
 from cinescribe.speech.clean import CleanSpeech, SpeakerEvidence
 from cinescribe.utterance import Utterance, Word
+from tests.s3 import s3_server
 
 FILM = FilmRef("folder/Ein Film ü", "/films/folder/Ein Film ü.mp4", 12345, "12345-1")
 UTTERANCES = (
@@ -40,24 +39,13 @@ def speech(seconds: float = 1.0) -> CleanSpeech:
 
 
 @pytest.fixture(params=["local", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty place for tables: a folder, and a bucket of a real HTTP server."""
     if request.param == "local":
         yield str(tmp_path / "a folder")
         return
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    storage.s3_client.cache_clear()
-    bucket = f"tables-{uuid.uuid4().hex}"  # the server remembers between tests
-    storage.s3_client().create_bucket(Bucket=bucket)
-    yield f"s3://{bucket}/a prefix"
-    server.stop()
-    storage.s3_client.cache_clear()
+    with s3_server("tables", "secret-of-the-test") as address:
+        yield f"{address}/a prefix"
 
 
 def test_speech_comes_back_as_it_was_written(root: str) -> None:

@@ -20,6 +20,7 @@ from cinescribe import zoo
 from cinescribe.errors import WeightsError
 from cinescribe.zoo import catalogue, checkpoints, sources, store
 from cinescribe.zoo.catalogue import File, Member, Repository, Weight, Wheel
+from tests.s3 import s3_server
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -327,26 +328,14 @@ def test_the_mirror_folder_is_asked_first(
 
 
 def test_a_mirror_on_s3(register: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    from moto.server import ThreadedMotoServer
-
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    try:
-        host, port = moto.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(variable, "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with s3_server("studio"):
         client = boto3.client("s3")
-        client.create_bucket(Bucket="studio")
         client.put_object(Bucket="studio", Key="models/w/weights.bin", Body=BYTES)
         monkeypatch.setenv("CINESCRIBE_WEIGHTS", "s3://studio/models/")
         register(weight("w"), weight("x"))
         assert zoo.path("w").read_bytes() == BYTES
         with pytest.raises(WeightsError, match="NoSuchKey"):
             zoo.path("x")
-    finally:
-        moto.stop()
 
 
 # --- wheels -------------------------------------------------------------------------------------------------

@@ -8,13 +8,12 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 
-from cinescribe import storage
 from cinescribe.encoders import catalogue
 from cinescribe.encoders.clip import ClipEncoder
 from cinescribe.errors import UsageError, WeightsError
+from tests.s3 import s3_server
 
 SMALL = "ViT-S-32-alt"  # open_clip's smallest
 TEXTS = ["a man lifts a barbell", "", "a dog on a scooter, " * 40]
@@ -222,19 +221,9 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, name: str) -> N
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A client of an S3 server on this machine that holds the bucket `models`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(variable, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("CINESCRIBE_CACHE", str(tmp_path / "cache"))
-    storage.s3_client.cache_clear()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="models")
-    yield client
-    server.stop()
+    with s3_server("models"):
+        yield boto3.client("s3")
 
 
 def test_a_checkpoint_on_s3_is_fetched_once(

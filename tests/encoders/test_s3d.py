@@ -5,11 +5,9 @@ import pickle
 import re
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
 import torch
-from moto.server import ThreadedMotoServer
 from torch.nn import functional
 
 from cinescribe import storage, zoo
@@ -24,6 +22,7 @@ from cinescribe.encoders.s3d_network import (
 )
 from cinescribe.errors import WeightsError
 from cinescribe.models.word2vec_text import Word2VecText
+from tests.s3 import s3_server
 
 WORDS = [f"word{k}" for k in range(66_249 - 3)] + ["open", "door", "don't"]
 
@@ -302,19 +301,8 @@ def test_weights_in_the_store_are_found_without_a_path(published, tmp_path, monk
     assert s3d.S3DText().encode(["open door"]).shape == (1, 512)
 
 
-def test_weights_on_s3(published, tmp_path, monkeypatch):
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    try:
-        boto3.client("s3").create_bucket(Bucket="studio")
+def test_weights_on_s3(published, tmp_path):
+    with s3_server("studio"):
         torch.save({"fc.weight": torch.ones(3)}, tmp_path / "small.pth")
         storage.write_bytes("s3://studio/small.pth", (tmp_path / "small.pth").read_bytes())
         storage.write_bytes("s3://studio/s3d_dict.npy", (published.parent / "s3d_dict.npy").read_bytes())
@@ -326,8 +314,6 @@ def test_weights_on_s3(published, tmp_path, monkeypatch):
             catalogue.load("s3d:s3://studio/small.pth")
         with pytest.raises(WeightsError, match="s3://studio/other"):
             s3d.read_weights("s3://studio/other.pth")
-    finally:
-        server.stop()
 
 
 def test_text_as_milnce_reads_it(published):

@@ -3,29 +3,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from cinescribe import storage
 from pipelines import cluster
 from tests.media.films import tone, write_film
+from tests.s3 import s3_server
 
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
     """A bucket of a real HTTP server; its address is in the environment, as a user's would be."""
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        storage.s3_client.cache_clear()
-        storage.s3_client().create_bucket(Bucket="films-of-the-pipelines")
-        yield "s3://films-of-the-pipelines"
-    server.stop()
-    storage.s3_client.cache_clear()
+    with s3_server("films-of-the-pipelines") as address:
+        yield address
 
 
 @pytest.fixture(scope="package")
