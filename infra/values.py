@@ -237,6 +237,19 @@ class Values(_Strict):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a mapping says each key once; PyYAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        said: list[Any] = []
+        for key, _ in node.value:
+            if key.value in said:
+                fault = f"{key.value!r} is said twice"
+                raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
+            said.append(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read(path: Path) -> Values:
     """The values of a file.
 
@@ -244,7 +257,7 @@ def read(path: Path) -> Values:
         UsageError: it can't be read, or says what can't be meant; the message tells the place in it.
     """
     try:
-        written = yaml.safe_load(path.read_text("utf-8"))
+        written = yaml.load(path.read_text("utf-8"), _Loader)
     except RecursionError as error:
         raise UsageError("can't be read as YAML: nested too deeply") from error
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that isn't one

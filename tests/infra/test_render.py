@@ -311,6 +311,7 @@ def test_a_redis_lets_heads_come_back_where_something_lasts(schemas: check.Schem
         ("from_namespaces: []", "from_namespaces: [A B]", "service.from_namespaces.0: String should match"),
         ("tolerations: []", "tolerations: [&a {key: *a}]", "groups.cpu.tolerations.0.key"),
         ("node_selector: {}", f"node_selector: {'[' * 2000}", "nested too deeply"),
+        ("    cpus: 15", "    cpus: 15\n    cpus: 30", "'cpus' is said twice"),
     ],
 )  # fmt: skip
 def test_a_slip_in_the_values_is_told_by_its_place(
