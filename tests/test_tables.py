@@ -13,7 +13,8 @@ from cinescribe.encoders.protocol import EncoderSpec
 from cinescribe.errors import UsageError
 from cinescribe.media.library import FilmRef
 from cinescribe.media.probe import AudioTrack, MediaInfo
-from cinescribe.speech.clean import CleanSpeech, SpeakerEvidence
+from cinescribe.speech.clean import CleanSpeech
+from cinescribe.speech.narrator import SpeakerEvidence
 from cinescribe.utterance import Utterance, Word
 from tests.s3 import s3_server
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cinescribe import zoo
+from cinescribe.speech.narrator import SpeakerEvidence, separate_narrator
 from cinescribe.utterance import Utterance
 
 if TYPE_CHECKING:
@@ -39,27 +40,6 @@ class SpeechSettings:
     names: tuple[str, ...] = ()
     min_speakers: int = 0
     max_speakers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerEvidence:
-    """Why a voice was or was not taken for the narrator (one row per speaker cluster).
-
-    Attributes:
-        speaker: label of the cluster.
-        words: words it speaks.
-        seconds: time it speaks.
-        first_person: share of its words that are first-person pronouns, 0..1.
-        narrator: whether it was taken for the narrator.
-        reason: one line for a person.
-    """
-
-    speaker: str
-    words: int
-    seconds: float
-    first_person: float
-    narrator: bool
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +109,6 @@ class SpeechCleaner:
         from cinescribe.media.audio import AudioReport, spool_audio
         from cinescribe.media.probe import described_stream, probe
         from cinescribe.speech.assignment import assign_words
-        from cinescribe.speech.narrator import separate_narrator
         from cinescribe.speech.sentences import restore_sentences
         from cinescribe.speech.transcription import SAMPLE_RATE, speech_regions
 

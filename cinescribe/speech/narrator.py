@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cinescribe.errors import MediaError
-from cinescribe.speech.clean import SpeakerEvidence
 from cinescribe.utterance import Role, Utterance
 
 FIRST_PERSON = {
@@ -37,6 +36,27 @@ MIN_SHARE = 0.01  # of the film's words
 NARRATOR_RATE = 0.01  # of first and second person together, allowing for words of others mixed in
 DIALOGUE_RATE = 0.09
 ALIKE = 0.4  # cosine above which a small cluster is the narrator's voice again; docs/speech.md
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerEvidence:
+    """Why a voice was or was not taken for the narrator (one row per speaker cluster).
+
+    Attributes:
+        speaker: label of the cluster.
+        words: words it speaks.
+        seconds: time it speaks.
+        first_person: share of its words that are first-person pronouns, 0..1.
+        narrator: whether it was taken for the narrator.
+        reason: one line for a person.
+    """
+
+    speaker: str
+    words: int
+    seconds: float
+    first_person: float
+    narrator: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import numpy as np
 import pipelines.cluster
 from cinescribe.errors import WeightsError
 from cinescribe.media.audio import read_audio
-from cinescribe.speech.clean import CleanSpeech, SpeakerEvidence, SpeechSettings
+from cinescribe.speech.clean import CleanSpeech, SpeechSettings
+from cinescribe.speech.narrator import SpeakerEvidence
 from cinescribe.utterance import Utterance, Word
 from pipelines.transcribe import main
 
