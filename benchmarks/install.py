@@ -53,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("--cold", action="store_true", help="with an empty cache of wheels")
     options = p.parse_args(argv)
-    if options.out.exists():
-        p.error(f"--out: {options.out} is there; name a folder that is not")
     repository = Path(__file__).resolve().parents[1]
-    options.out.mkdir(parents=True)
+    try:
+        options.out.mkdir(parents=True)
+    except OSError as error:
+        p.error(f"--out: name a folder that is not there yet: {error}")
     clone, cache = options.out.resolve() / "cinescribe", options.out.resolve() / "cache"
     subprocess.run(["git", "clone", "--quiet", str(repository), str(clone)], check=True)
     environment = os.environ | ({"UV_CACHE_DIR": str(cache)} if options.cold else {})

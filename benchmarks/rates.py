@@ -220,13 +220,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             render_film(7, Path(name))
         try:
-            (film,) = list_films([name])
-        except (CinescribeError, ValueError) as error:
-            p.error(f"--film: name one film: {error}")
+            film, *more = list_films([name])
+            info = probe(Path(film.uri))
+        except CinescribeError as error:
+            p.error(str(error))
+        if more:
+            p.error(f"--film: names {1 + len(more)} films; name one")
         plan = Path(folder, "plan")
         plan.touch()
         job = Job(folder, str(plan), folder, 0, stall_seconds=3600.0)
-        bench = Bench(film, probe(Path(film.uri)), job, options.device, options.turns)
+        bench = Bench(film, info, job, options.device, options.turns)
         measure_films(bench)
         measure_speech(bench, options.profile)
         together = measure_features(bench, options.encoders)
@@ -235,7 +238,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             measure_descriptions(bench, os.path.abspath(options.describe))
         workers = cores if options.device == "cpu" else 1
         efficiency = measure_efficiency(bench, options.profile, workers) if workers > 1 else 1.0
-    info = bench.info
     command = shlex.join(["python", "-m", "benchmarks.rates", *(sys.argv[1:] if argv is None else argv)])
     rates = Rates(
         measured={

@@ -1,5 +1,6 @@
 """The few errors of cinescribe. Each message names the file or weight and says what to do."""
 
+import re
 from typing import Literal, get_args
 
 MediaErrorKind = Literal[
@@ -52,3 +53,8 @@ class UsageError(CinescribeError):
 
 class ConflictError(CinescribeError):
     """Somebody else changed it since it was read; nothing was overwritten."""
+
+
+def without_passwords(message: str) -> str:
+    """A message of another library, in which addresses (`http://user:password@host`) lose who asks."""
+    return re.sub(r"(?<=://)[^/\s@]*@", "", message)

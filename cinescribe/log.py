@@ -16,9 +16,9 @@ _common: dict[str, str] = {}  # what all lines of the open log have
 
 def open_log(path: str, **common: str) -> None:
     """Add lines, all with `common`, to the file at `path` from now on, or, where it is "", to stderr."""
+    handler = logging.FileHandler(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
     _common.clear()
     _common.update(common)
-    handler = logging.FileHandler(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     for old in _logger.handlers[:]:
         _logger.removeHandler(old)

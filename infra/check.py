@@ -36,7 +36,7 @@ def read_schemas(files: Iterable[Path]) -> Schemas:
                     for version in spec["versions"]:
                         schema = _closed(version["schema"]["openAPIV3Schema"])
                         schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = schema
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{path}: not definitions of custom resources ({error!r})") from error
     if not schemas:
         raise UsageError(
@@ -67,7 +67,10 @@ def faults(document: dict[str, Any], schemas: Schemas) -> list[str]:
     schema = schemas.get((str(document.get("apiVersion")), str(document.get("kind"))))
     if schema is None:
         return []
-    errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: error.json_path)
+    try:
+        errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: error.json_path)
+    except RecursionError:  # of aliases, which may make any depth of a few lines
+        return ["$: nested too deeply"]
     return [f"{error.json_path}: {error.message}" for error in errors]
 
 

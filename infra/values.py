@@ -240,14 +240,16 @@ class Values(_Strict):
 class _Loader(yaml.SafeLoader):
     """YAML in which a mapping says each key once; PyYAML takes the last without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        said: list[Any] = []
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        said: set[tuple[str, str]] = set()
         for key, _ in node.value:
-            if key.value in said:
-                fault = f"{key.value!r} is said twice"
-                raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
-            said.append(key.value)
-        return super().construct_mapping(node, deep)
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in said:
+                    fault = f"{key.value!r} is said twice"
+                    raise yaml.composer.ComposerError(None, None, fault, key.start_mark)
+                said.add((key.tag, key.value))
+        return node
 
 
 def read(path: Path) -> Values:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cinescribe import log, storage
-from cinescribe.errors import CinescribeError
+from cinescribe.errors import CinescribeError, without_passwords
 from pipelines import plan, progress
 from pipelines.units import Job
 
@@ -109,16 +109,24 @@ def exit_code(run: Callable[[], int], pipeline: str = "", log_path: str = "") ->
 
     Args:
         run: the command; what it returns.
-        pipeline, log_path: where the message goes too, as `run-failed`; "": nowhere.
+        pipeline, log_path: what ended it goes there too, as `run-failed`; "": nowhere.
     """
-    try:
-        if log_path:
+    if log_path:
+        try:
             log.open_log(log_path, pipeline=pipeline)
+        except OSError as error:
+            progress.complain(f"--log: {error}")
+            return 2
+    try:
         return run()
     except (CinescribeError, OSError) as error:
-        code, message = 2, str(error)
+        code, message = 2, without_passwords(str(error))
     except KeyboardInterrupt:
         code, message = 130, "stopped; the same command goes on where it was"
+    except Exception as error:  # a fault of the program, which is told in full on standard error
+        if log_path:
+            log.line("run-failed", message=type(error).__name__, code=1)
+        raise
     progress.complain(message)
     if log_path:
         log.line("run-failed", message=message, code=code)

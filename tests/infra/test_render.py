@@ -103,6 +103,16 @@ def test_kuberay_takes_every_resource_and_a_slip_would_be_seen(
     assert "maxReplica" in fault
 
 
+# A schema that holds itself.
+_ALIASES = """
+kind: CustomResourceDefinition
+spec:
+  group: g
+  names: {kind: K}
+  versions: [{name: v1, schema: {openAPIV3Schema: &a {properties: {x: *a}}}}]
+"""
+
+
 def test_the_check_is_a_command(
     tmp_path: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,10 +126,30 @@ def test_the_check_is_a_command(
     assert "1 manifests checked, 0 faults" in told
     assert f"{wrong}: $.spec.upgradeStrategy.type: 'Soon'" in told
     assert check.main([str(manifest), "--crds", str(manifest)]) == 2  # no definitions in there
-    for text in ("kind: CustomResourceDefinition", "items: 3", "a: 2026-99-99", "[" * 50_000 + "]" * 50_000):
+    for text in (
+        "kind: CustomResourceDefinition",
+        "items: 3",
+        "a: 2026-99-99",
+        "[" * 50_000 + "]" * 50_000,
+        _ALIASES,
+    ):
         wrong.write_text(text)
         assert check.main([str(manifest), "--crds", str(wrong)]) == 2
         assert str(wrong) in capsys.readouterr().err
+
+
+def test_a_group_may_be_another_one_with_changes(tmp_path: Path) -> None:
+    text, path = VALUES.read_text(), tmp_path / "values.yaml"
+    path.write_text(
+        text.replace("  cpu:\n", "  cpu: &cpu\n", 1).replace(
+            "idle_seconds:",
+            "  large: &large {<<: *cpu, cpus: 31}\n  larger: {<<: *large, cpus: 63}\nidle_seconds:",
+            1,
+        )
+    )
+    groups = values.read(path).groups
+    assert [groups[name].cpus for name in ("cpu", "large", "larger")] == [15, 31, 63]
+    assert groups["larger"].memory_gib == groups["cpu"].memory_gib
 
 
 def test_rays_autoscaler_reads_the_groups_as_they_are_meant(

@@ -11,7 +11,7 @@ import pytest
 from cinescribe import storage
 from cinescribe.errors import MediaError
 from cinescribe.media.library import FilmRef, list_films
-from pipelines import transcribe, units
+from pipelines import index, transcribe, units
 from pipelines.command import Common
 from pipelines.events import Events
 from pipelines.films import films_stage
@@ -175,10 +175,18 @@ def test_without_ray_and_without_a_log_nothing_is_told(capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_command_that_cannot_begin_is_in_the_log_too(log: Path, tmp_path: Path) -> None:
+def test_a_command_that_cannot_begin_is_in_the_log_too(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     nowhere = str(tmp_path / "nowhere")
     assert transcribe.main([nowhere, "--out", str(tmp_path / "out"), "--log", str(log)]) == 2
     (line,) = map(json.loads, log.read_text().splitlines())
     assert (line["event"], line["pipeline"], line["code"]) == ("run-failed", "transcribe", 2)
     assert nowhere in line["message"]
     assert transcribe.main([nowhere, "--out", nowhere, "--log", str(tmp_path / "no" / "log")]) == 2
+    assert len(log.read_text().splitlines()) == 1  # which is another command's
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:pa55word@127.0.0.1:9")
+    assert index.main(["s3://bucket/tables", "--log", str(log)]) == 2
+    (_, line) = map(json.loads, log.read_text().splitlines())
+    assert "127.0.0.1:9" in line["message"]
+    assert "pa55word" not in log.read_text() + capsys.readouterr().err
