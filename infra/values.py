@@ -259,7 +259,7 @@ def read(path: Path) -> Values:
         UsageError: it can't be read, or says what can't be meant; the message tells the place in it.
     """
     try:
-        written = yaml.load(path.read_text("utf-8"), _Loader)
+        written = _Loader(path.read_text("utf-8")).get_single_data()
     except RecursionError as error:
         raise UsageError("can't be read as YAML: nested too deeply") from error
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that isn't one

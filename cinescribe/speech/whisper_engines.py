@@ -91,10 +91,17 @@ class CTranslate2Engine:
         self.languages = 100 if self.bands == 128 else 99
 
     def encode(self, spectrograms: Spectrograms) -> Any:
-        """Encode a batch of windows `[windows, bands, FRAMES]`."""
+        """Encode a batch of windows `[windows, bands, FRAMES]`.
+
+        One after the other: the same numbers as all at once, without the attention of all in memory.
+        """
         import ctranslate2
 
-        return self.model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(spectrograms)))
+        view = ctranslate2.StorageView.from_array
+        encoded = [
+            np.array(self.model.encode(view(np.ascontiguousarray(window[None])))) for window in spectrograms
+        ]
+        return view(np.concatenate(encoded))
 
     def detect_language(self, encoded: Any) -> list[dict[str, float]]:
         """Probability of each language code, per window."""

@@ -148,7 +148,7 @@ def _asked(address: str, text: str) -> dict[str, Any]:
     def answered() -> bool:
         try:
             reply = requests.post(address, json={"text": text}, timeout=30)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
         if reply.status_code == 200:
             answers.append(reply.json())
