@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.plan import Unit
 
 # Of a worker, bytes: of speech by its profile, of features with some encoders.
-_MEMORY = {"small": 1.5 * 2**30, "paper": 6 * 2**30, "features": 3 * 2**30}
+_MEMORY = {"small": 2.0 * 2**30, "paper": 6 * 2**30, "features": 3 * 2**30}
 _MOST_THREADS = 4  # of a worker
 _MOST_WORKERS_OF_A_GPU = 4  # each holds its own copy of the models
 
