@@ -101,10 +101,7 @@ class TextSearch:
         Returns:
             The rows, and the BM25 of the best that found no place, 0 where all have one.
         """
-        from lancedb.query import MatchQuery
-
-        search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        found = search.select([*_COLUMNS, "vector", "_score"]).limit(most + 1).to_arrow()
+        found = self._by_words(text, where).select([*_COLUMNS, "vector", "_score"]).limit(most + 1).to_arrow()
         least = 0.0
         if found.num_rows > most:
             scores = found["_score"].to_numpy()
@@ -116,6 +113,12 @@ class TextSearch:
         rows = found.drop_columns("vector").to_pylist()
         return [{**row, "cosine": cosine} for row, cosine in zip(rows, cosines.tolist(), strict=True)], least
 
+    def _by_words(self, text: str, where: str) -> Any:
+        """The search for rows with words of the query, the most BM25 first."""
+        from lancedb.query import MatchQuery
+
+        return self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
+
     def _scores(self, text: str, rows: Sequence[dict[str, Any]], most: float) -> dict[str, float]:
         """BM25 of these rows, by id, where it isn't 0.
 
@@ -123,13 +126,10 @@ class TextSearch:
             most: what it can't be above. Of rows that the index has not taken in yet (`Store.optimise`) it
                 reckons how rare a word is by the rows that are asked for, here these few.
         """
-        from lancedb.query import MatchQuery
-
         where = " AND ".join(  # films have a scalar index, ids have none
             filters.among(column, sorted({row[column] for row in rows})) for column in ("film_id", "id")
         )
-        search = self._table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        found = search.select(["id", "_score"]).limit(len(rows)).to_arrow()
+        found = self._by_words(text, where).select(["id", "_score"]).limit(len(rows)).to_arrow()
         scores = zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True)
         return {row_id: min(score, most) for row_id, score in scores}
 

@@ -91,7 +91,7 @@ class CTranslate2Engine:
         self.languages = 100 if self.bands == 128 else 99
 
     def encode(self, spectrograms: Spectrograms) -> Any:
-        """Encode a batch of windows `[windows, bands, FRAMES]`.
+        """Encode a batch of windows `[windows, bands, FRAMES]` to `[windows, FRAMES / 2, width]`.
 
         One after the other: the same numbers as all at once, without the attention of all in memory.
         """
